@@ -1,0 +1,203 @@
+//! Models of the shipped protocols: every interleaving and every allowed reordering of a small case, by loom.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p rsw-plane --lib models`
+//!
+//! Each model names its forbidden outcome. Beside it stand the orderings that it rests on: with any one of them
+//! taken away the forbidden outcome must show up, or the model proves nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytemuck::Zeroable;
+use rsw_schemas::event::BatchReady;
+use rsw_schemas::field::FieldDesc;
+
+use crate::arena::{self, ArenaWriter};
+use crate::frame::{self, FieldReader, FieldWriter};
+use crate::latch;
+use crate::memory::{RwRegion, words_of};
+use crate::ring::{PolledBatch, RingReader, RingWriter};
+use crate::sync::modelled::seed_bug;
+use crate::sync::{AtomicU64, Ordering};
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+/// The model must fail without the ordering.
+fn must_fail(label: &'static str, model: fn()) {
+    seed_bug(Some(label));
+    let caught = catch_unwind(AssertUnwindSafe(|| check(model)));
+    seed_bug(None);
+    assert!(caught.is_err(), "the model does not notice that {label} is missing");
+}
+
+/// Forbidden: a value with words of two writes; a sequence that goes back.
+fn latch_model() {
+    let cell = RwRegion::heap(5);
+    let reader = cell.read_only();
+    let writer = loom::thread::spawn(move || {
+        for value in 1..=3u64 {
+            latch::write(&cell, &[value, value]);
+        }
+    });
+    let mut last = 0;
+    for _ in 0..2 {
+        if let Some((sequence, [a, b])) = latch::read::<2>(&reader) {
+            assert_eq!(a, b, "words of two writes");
+            assert_eq!(a, sequence, "a copy that is not the one its sequence names");
+            assert!(sequence >= last, "the sequence went back");
+            last = sequence;
+        }
+    }
+    writer.join().expect("the writer");
+}
+
+#[test]
+fn latch_is_whole() {
+    check(latch_model);
+}
+
+#[test]
+fn latch_rests_on_its_orderings() {
+    for label in ["latch.W0", "latch.W1", "latch.R1", "latch.R2"] {
+        must_fail(label, latch_model);
+    }
+}
+
+/// Forbidden: an event with words of two; a wrong sequence; a loss that is not told.
+fn ring_model() {
+    let (slots, control) = (RwRegion::heap(2 * 3), RwRegion::heap(2));
+    let mut reader = RingReader::new(slots.read_only(), control.read_only(), 0, 1, 0, 0);
+    let mut writer = RingWriter::new(slots, control, 0);
+    let thread = loom::thread::spawn(move || {
+        for value in 0..3u64 {
+            writer.push_body(&[value, value]);
+            writer.commit();
+        }
+    });
+    let mut body = [0; 2];
+    let mut expected = 0;
+    for _ in 0..3 {
+        match reader.poll_body(&mut body) {
+            PolledBatch::Empty => {}
+            PolledBatch::Events { first, .. } => {
+                assert_eq!(first, expected, "an event out of turn");
+                assert_eq!(body, [first; 2], "words of two events");
+                expected = first + 1;
+            }
+            PolledBatch::Lapped { from, to } => {
+                assert_eq!(from, expected, "a loss from somewhere else");
+                assert!(to > from, "a loss of nothing");
+                expected = to;
+            }
+        }
+        assert_eq!(reader.received() + reader.lost(), reader.next_sequence(), "a loss not told");
+    }
+    thread.join().expect("the writer");
+}
+
+#[test]
+fn events_are_whole_and_laps_exact() {
+    check(ring_model);
+}
+
+#[test]
+fn the_ring_rests_on_its_orderings() {
+    for label in ["ring.W0", "ring.R2"] {
+        must_fail(label, ring_model);
+    }
+}
+
+/// Forbidden: an empty slot taken for an event because the cursor ran ahead of its stamp.
+fn cursor_model() {
+    let (slots, control) = (RwRegion::heap(2 * 3), RwRegion::heap(2));
+    let mut reader = RingReader::new(slots.read_only(), control.read_only(), 0, 1, 0, 0);
+    let mut writer = RingWriter::new(slots, control, 0);
+    let thread = loom::thread::spawn(move || {
+        writer.push_body(&[7, 7]);
+        writer.commit();
+    });
+    let mut body = [0; 2];
+    let polled = reader.poll_body(&mut body);
+    assert!(
+        !matches!(polled, PolledBatch::Lapped { .. }),
+        "nothing was overwritten, a loss was told"
+    );
+    thread.join().expect("the writer");
+}
+
+#[test]
+fn the_cursor_follows_the_stamps() {
+    check(cursor_model);
+    for label in ["ring.W2", "ring.R0"] {
+        must_fail(label, cursor_model);
+    }
+}
+
+/// Forbidden: a frame with words of two, or with the head of another.
+fn frame_model() {
+    let mut entry = FieldDesc::zeroed();
+    (entry.frame_count, entry.data_bytes) = (2, 8);
+    entry.stride_bytes = frame::stride_bytes(8);
+    let desc = RwRegion::heap(words_of::<FieldDesc>());
+    let frames = RwRegion::heap(entry.stride_bytes as usize / 8 * 2);
+    let reader = FieldReader::new(desc.read_only(), frames.read_only(), entry);
+    let mut writer = FieldWriter::new(desc, frames, &entry);
+    let thread = loom::thread::spawn(move || {
+        for value in 1..=3u64 {
+            writer.publish(value, 0, [0.0; 2], &value.to_ne_bytes());
+        }
+    });
+    let mut out = [0u64; 1];
+    if let Ok(info) = reader.copy_latest_into(&mut out) {
+        assert_eq!(info.tick, info.frame, "the head of another frame");
+        assert_eq!(out[0], info.frame, "the data of another frame");
+    }
+    thread.join().expect("the writer");
+}
+
+#[test]
+fn frames_are_whole() {
+    check(frame_model);
+}
+
+#[test]
+fn frames_rest_on_their_orderings() {
+    for label in ["frame.W0", "frame.R2", "frame.W2", "frame.R0"] {
+        must_fail(label, frame_model);
+    }
+}
+
+/// Forbidden: a stream with bytes of another.
+fn arena_model() {
+    let head_words = words_of::<rsw_schemas::batch::ArenaHeader>();
+    let region = RwRegion::heap(head_words + 8);
+    let mut writer = ArenaWriter::new(region.clone());
+    let first = writer.append(&[1; 8]).expect("it fits");
+    let cursor = loom::sync::Arc::new(AtomicU64::new(1));
+    let seen = cursor.clone();
+    let thread = loom::thread::spawn(move || {
+        writer.append(&[2; 8]).expect("it fits");
+        seen.store(2, Ordering::Release);
+    });
+    let ready = BatchReady { position_bytes: first, len_bytes: 8, ..BatchReady::zeroed() };
+    let mut out = Vec::new();
+    if arena::copy(&region.read_only(), &ready, &mut out).is_ok() {
+        assert_eq!(out, [1; 8], "bytes of another stream");
+    }
+    thread.join().expect("the writer");
+}
+
+#[test]
+fn streams_are_whole() {
+    check(arena_model);
+}
+
+#[test]
+fn streams_rest_on_their_orderings() {
+    for label in ["arena.W0", "arena.R2"] {
+        must_fail(label, arena_model);
+    }
+}

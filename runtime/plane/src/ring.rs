@@ -1,0 +1,567 @@
+//! The event ring: one writer that never waits, readers with cursors of their own, laps told exactly.
+//!
+//! # Layout
+//!
+//! `slots` (a power of two) of 16 words; word 0 is the stamp, words 1..16 the event
+//! ([`rsw_schemas::event::Slot`]). The cursor lies on a line of its own in the control region.
+//!
+//! # States
+//!
+//! Slot of sequence `s`: `2s+1` being written, `2s+2` complete (mod 2^64). An event is published when the
+//! cursor has passed it.
+//!
+//! # Invariants
+//!
+//! - I1: the cursor only grows, and every sequence below it has been complete.
+//! - I2: a slot is stored to only under a busy stamp.
+//! - I3: a reader returns an event only if the stamp was `2s+2` before and after the copy.
+//! - I4: `received + lost = next_sequence - start` for every reader, always.
+//!
+//! # Ordering
+//!
+//! | store | load | what becomes visible |
+//! |---|---|---|
+//! | W0: stamp = `2s+1`, then fence(release), then the event's words | R2: fence(acquire), then stamp | if the copy saw a word of a newer event, the second load sees its busy stamp or a later one |
+//! | W2: cursor, release | R0: cursor, acquire | all events below it, stamps included |
+//!
+//! The stamp itself needs no ordering of its own (W1, R1 are relaxed): the cursor publishes it.
+//!
+//! # Death
+//!
+//! | writer dies after | readers see | who repairs |
+//! |---|---|---|
+//! | W0 | the events before; an old event in that slot is told as lost | nobody: the next plane begins at this cursor |
+//! | some words, or W1 | the same: the cursor has not passed it, so it never was published | nobody |
+//! | W2 | the event | nobody |
+//!
+//! # Limits
+//!
+//! Sequences wrap at 2^64, stamps repeat after 2^63 events in the same slot; comparisons are by wrapping
+//! difference and hold while a reader is less than 2^62 behind.
+//!
+//! # Checked by
+//!
+//! `ring::tests`; `models`: `events_are_whole_and_laps_exact`, and each ordering taken away.
+
+#[cfg(not(loom))]
+use bytemuck::Zeroable;
+#[cfg(not(loom))]
+use rsw_schemas::event::PAYLOAD_BYTES;
+use rsw_schemas::event::Slot;
+
+use crate::memory::{RoRegion, RwRegion, words_of};
+use crate::sync::{Ordering, acquire, fence, release};
+
+/// Words of an event beside its stamp; a model explores every order of them, so it has two.
+pub const BODY_WORDS: usize = if cfg!(loom) { 2 } else { words_of::<Slot>() - 1 };
+const SLOT_WORDS: usize = 1 + BODY_WORDS;
+#[cfg(not(loom))]
+const HEAD_WORDS: usize = 3;
+
+/// An event beside its stamp.
+pub type Body = [u64; BODY_WORDS];
+
+const fn busy(sequence: u64) -> u64 {
+    sequence.wrapping_mul(2).wrapping_add(1)
+}
+
+const fn complete(sequence: u64) -> u64 {
+    sequence.wrapping_mul(2).wrapping_add(2)
+}
+
+/// What a slot carries beside its payload.
+#[cfg(not(loom))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventHead {
+    /// A [`rsw_schemas::event::EventKind`] as its number.
+    pub kind: u16,
+    /// Agent that caused the event, or 0.
+    pub source: u32,
+    /// Lower 32 bits of the generation.
+    pub generation: u32,
+    /// Field time in nanoseconds.
+    pub t_ns: i64,
+}
+
+/// The writing end. One per ring; the type cannot be cloned.
+pub struct RingWriter {
+    slots: RwRegion,
+    cursor: RwRegion,
+    mask: u64,
+    next: u64,
+    committed: u64,
+}
+
+impl RingWriter {
+    /// `slots` must hold a power of two of slots, `cursor` one line. The first event gets `first_sequence`.
+    pub fn new(slots: RwRegion, cursor: RwRegion, first_sequence: u64) -> Self {
+        let count = (slots.words().len() / SLOT_WORDS) as u64;
+        assert!(count.is_power_of_two(), "a ring has a power of two of slots, not {count}");
+        cursor.words()[0].store(first_sequence, release("ring.W2"));
+        Self { slots, cursor, mask: count - 1, next: first_sequence, committed: first_sequence }
+    }
+
+    /// Slots in the ring.
+    pub fn capacity(&self) -> u64 {
+        self.mask + 1
+    }
+
+    /// Sequence of the next event.
+    pub fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// Events written and not yet committed.
+    pub fn pending(&self) -> u64 {
+        self.next.wrapping_sub(self.committed)
+    }
+
+    /// Writes one event and returns its sequence; nobody sees it before [`Self::commit`]. At most
+    /// [`PAYLOAD_BYTES`] of payload (more is a bug of the caller). No system call, no allocation.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn push(&mut self, head: EventHead, payload: &[u8]) -> u64 {
+        assert!(payload.len() <= PAYLOAD_BYTES, "a payload has at most {PAYLOAD_BYTES} bytes");
+        let mut body: Body = [0; BODY_WORDS];
+        body[0] = u64::from(head.kind) | (payload.len() as u64) << 32;
+        body[1] = u64::from(head.source) | u64::from(head.generation) << 32;
+        body[2] = head.t_ns as u64;
+        bytemuck::cast_slice_mut(&mut body[HEAD_WORDS..])[..payload.len()].copy_from_slice(payload);
+        self.push_body(&body)
+    }
+
+    /// As [`Self::push`], for an event that is words already: the protocol itself.
+    #[inline]
+    pub fn push_body(&mut self, body: &Body) -> u64 {
+        let sequence = self.next;
+        let first = (sequence & self.mask) as usize * SLOT_WORDS;
+        let slot = &self.slots.words()[first..first + SLOT_WORDS];
+        slot[0].store(busy(sequence), Ordering::Relaxed);
+        fence("ring.W0", Ordering::Release);
+        for (word, value) in slot[1..].iter().zip(body) {
+            word.store(*value, Ordering::Relaxed);
+        }
+        slot[0].store(complete(sequence), Ordering::Relaxed); // W1
+        self.next = sequence.wrapping_add(1);
+        sequence
+    }
+
+    /// Publishes everything pushed so far; returns how many events that were.
+    #[inline]
+    pub fn commit(&mut self) -> u64 {
+        let count = self.pending();
+        if count > 0 {
+            self.cursor.words()[0].store(self.next, release("ring.W2"));
+            self.committed = self.next;
+        }
+        count
+    }
+}
+
+/// What one poll found.
+#[cfg(not(loom))]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Polled {
+    /// Nothing new.
+    Empty,
+    /// The next event.
+    Event {
+        /// Its sequence.
+        sequence: u64,
+        /// A private copy.
+        slot: Slot,
+    },
+    /// The events `from..to` were overwritten before they were read; the next poll goes on at `to`.
+    Lapped {
+        /// First lost sequence.
+        from: u64,
+        /// First sequence that is not lost.
+        to: u64,
+    },
+}
+
+/// What one batch poll found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolledBatch {
+    /// Nothing new.
+    Empty,
+    /// `count` consecutive events from `first` on lie in the caller's array.
+    Events {
+        /// Sequence of the first.
+        first: u64,
+        /// How many.
+        count: usize,
+    },
+    /// As [`Polled::Lapped`].
+    Lapped {
+        /// First lost sequence.
+        from: u64,
+        /// First sequence that is not lost.
+        to: u64,
+    },
+}
+
+/// The reading end: a cursor of its own that no writer ever sees.
+pub struct RingReader {
+    slots: RoRegion,
+    control: RoRegion,
+    cursor_word: usize,
+    #[cfg_attr(loom, expect(dead_code, reason = "models do not sleep"))]
+    wake_word: usize,
+    mask: u64,
+    first: u64,
+    next: u64,
+    received: u64,
+    lost: u64,
+}
+
+impl RingReader {
+    /// A reader of a ring that begins with `first`, itself beginning at `start`; what the ring does not hold
+    /// (any more, or because another ring held it) is told as a lap by the first poll.
+    pub fn new(
+        slots: RoRegion,
+        control: RoRegion,
+        cursor_word: usize,
+        wake_word: usize,
+        first: u64,
+        start: u64,
+    ) -> Self {
+        let count = (slots.word_count() / SLOT_WORDS) as u64;
+        assert!(count.is_power_of_two(), "a ring has a power of two of slots, not {count}");
+        Self {
+            slots,
+            control,
+            cursor_word,
+            wake_word,
+            mask: count - 1,
+            first,
+            next: start,
+            received: 0,
+            lost: 0,
+        }
+    }
+
+    /// Sequence of the next event it will return.
+    pub fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// Events returned so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Events told as lapped so far.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Slots in the ring.
+    pub fn capacity(&self) -> u64 {
+        self.mask + 1
+    }
+
+    /// Sequence of the next event to be published.
+    pub fn cursor(&self) -> u64 {
+        self.control.load(self.cursor_word, acquire("ring.R0"))
+    }
+
+    /// Published events it has not read yet.
+    pub fn lag(&self) -> u64 {
+        self.cursor().wrapping_sub(self.next).cast_signed().max(0).cast_unsigned()
+    }
+
+    #[cfg(not(loom))]
+    pub(crate) fn control(&self) -> (&RoRegion, usize) {
+        (&self.control, self.wake_word)
+    }
+
+    /// The next event, if there is one. Never blocks, never allocates.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn poll(&mut self) -> Polled {
+        let mut slot = Slot::zeroed();
+        match self.poll_body(slot_body(&mut slot)) {
+            PolledBatch::Empty => Polled::Empty,
+            PolledBatch::Events { first, .. } => {
+                slot.stamp = complete(first);
+                Polled::Event { sequence: first, slot }
+            }
+            PolledBatch::Lapped { from, to } => Polled::Lapped { from, to },
+        }
+    }
+
+    /// As [`Self::poll`], for an event as words: the protocol itself.
+    #[inline]
+    pub fn poll_body(&mut self, body: &mut Body) -> PolledBatch {
+        let cursor = self.cursor();
+        let behind = cursor.wrapping_sub(self.next).cast_signed();
+        if behind <= 0 {
+            return PolledBatch::Empty;
+        }
+        if behind.cast_unsigned() > self.capacity() {
+            return self.lap_to(cursor.wrapping_sub(self.capacity()));
+        }
+        match self.copy(self.next, body) {
+            Ok(()) => {
+                let first = self.next;
+                self.next = first.wrapping_add(1);
+                self.received += 1;
+                PolledBatch::Events { first, count: 1 }
+            }
+            Err(stamp) => self.lap_past(stamp),
+        }
+    }
+
+    /// As many consecutive events as there are and as fit. A lap is returned alone, before what follows it.
+    #[cfg(not(loom))]
+    pub fn poll_batch(&mut self, out: &mut [Slot]) -> PolledBatch {
+        let cursor = self.cursor();
+        let behind = cursor.wrapping_sub(self.next).cast_signed();
+        if behind <= 0 || out.is_empty() {
+            return PolledBatch::Empty;
+        }
+        if behind.cast_unsigned() > self.capacity() {
+            return self.lap_to(cursor.wrapping_sub(self.capacity()));
+        }
+        let first = self.next;
+        let wanted = behind.cast_unsigned().min(out.len() as u64) as usize;
+        let mut count = 0;
+        for slot in &mut out[..wanted] {
+            match self.copy(self.next, slot_body(slot)) {
+                Ok(()) => {
+                    slot.stamp = complete(self.next);
+                    self.next = self.next.wrapping_add(1);
+                    count += 1;
+                }
+                Err(stamp) if count == 0 => return self.lap_past(stamp),
+                Err(_) => break,
+            }
+        }
+        self.received += count as u64;
+        PolledBatch::Events { first, count }
+    }
+
+    /// Copies the slot of `sequence`, or says which stamp it found instead.
+    #[inline]
+    fn copy(&self, sequence: u64, body: &mut Body) -> Result<(), u64> {
+        let first = (sequence & self.mask) as usize * SLOT_WORDS;
+        let slot = &self.slots.words()[first..first + SLOT_WORDS];
+        let before = slot[0].load(Ordering::Relaxed); // R1
+        if before != complete(sequence) {
+            return Err(before);
+        }
+        for (to, from) in body.iter_mut().zip(&slot[1..]) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        fence("ring.R2", Ordering::Acquire);
+        let after = slot[0].load(Ordering::Relaxed);
+        if after == before { Ok(()) } else { Err(after) }
+    }
+
+    /// A slot with `stamp` has overwritten what we wanted: all that is a whole lap before it is gone.
+    fn lap_past(&mut self, stamp: u64) -> PolledBatch {
+        if self.first.wrapping_sub(self.next).cast_signed() > 0 {
+            return self.lap_to(self.first);
+        }
+        let writing = stamp.wrapping_sub(1) / 2;
+        let gone = writing.wrapping_sub(self.capacity()).wrapping_add(1);
+        let cursor = self.cursor();
+        let oldest = cursor.wrapping_sub(self.capacity());
+        let later = if gone.wrapping_sub(oldest).cast_signed() > 0 { gone } else { oldest };
+        // The frontier is between us and the cursor; a stamp that says otherwise is read again later.
+        let ahead = later.wrapping_sub(self.next).cast_signed();
+        let room = cursor.wrapping_sub(self.next).cast_signed();
+        self.lap_to(self.next.wrapping_add(ahead.clamp(1, room.max(1)).cast_unsigned()))
+    }
+
+    fn lap_to(&mut self, to: u64) -> PolledBatch {
+        let from = self.next;
+        self.lost += to.wrapping_sub(from);
+        self.next = to;
+        PolledBatch::Lapped { from, to }
+    }
+}
+
+/// The words of a slot behind its stamp.
+#[cfg(not(loom))]
+fn slot_body(slot: &mut Slot) -> &mut Body {
+    let words: &mut [u64; SLOT_WORDS] = bytemuck::cast_mut(slot);
+    let (_, body) = words.split_first_mut().unwrap_or_else(|| unreachable!("a slot has a stamp"));
+    body.try_into().unwrap_or_else(|_| unreachable!("a slot is its stamp and its body"))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ring(slots: usize, first: u64) -> (RingWriter, impl Fn(u64) -> RingReader) {
+        let slot_region = RwRegion::heap(slots * SLOT_WORDS);
+        let control = RwRegion::heap(16);
+        let writer = RingWriter::new(slot_region.clone(), control.clone(), first);
+        let reader = move |start| {
+            RingReader::new(slot_region.read_only(), control.read_only(), 0, 1, first, start)
+        };
+        (writer, reader)
+    }
+
+    fn head(value: u64) -> EventHead {
+        EventHead { kind: 1, source: 2, generation: 3, t_ns: value as i64 }
+    }
+
+    fn push(writer: &mut RingWriter) {
+        let value = writer.next_sequence();
+        let payload = [value; 12];
+        writer.push(head(value), bytemuck::cast_slice(&payload));
+    }
+
+    #[test]
+    fn nothing_is_seen_before_commit() {
+        let (mut writer, reader) = ring(8, 0);
+        let mut reader = reader(0);
+        push(&mut writer);
+        assert_eq!(reader.poll(), Polled::Empty);
+        assert_eq!(writer.commit(), 1);
+        let Polled::Event { sequence: 0, slot } = reader.poll() else { panic!("one event") };
+        assert_eq!((slot.kind, slot.len_bytes, slot.source, slot.generation), (1, 96, 2, 3));
+        assert_eq!(reader.poll(), Polled::Empty);
+    }
+
+    #[test]
+    fn lapped_by_exactly_n_is_told_n_also_across_the_wrap() {
+        for first in [0, u64::MAX - 3, u64::MAX / 2 - 5, 1 << 62] {
+            for extra in 0..20 {
+                let (mut writer, reader) = ring(8, first);
+                let mut reader = reader(first);
+                for _ in 0..8 + extra {
+                    push(&mut writer);
+                }
+                writer.commit();
+                if extra > 0 {
+                    let to = first.wrapping_add(extra);
+                    assert_eq!(reader.poll(), Polled::Lapped { from: first, to });
+                }
+                for offset in extra..extra + 8 {
+                    let Polled::Event { sequence, slot } = reader.poll() else {
+                        panic!("an event")
+                    };
+                    assert_eq!(sequence, first.wrapping_add(offset));
+                    assert_eq!(slot.t_ns as u64, sequence);
+                }
+                assert_eq!(reader.poll(), Polled::Empty);
+                assert_eq!((reader.lost(), reader.received()), (extra, 8));
+            }
+        }
+    }
+
+    #[test]
+    fn an_uncommitted_overwrite_is_a_lap_of_what_it_really_overwrote() {
+        let (mut writer, reader) = ring(8, 0);
+        let mut reader = reader(0);
+        for _ in 0..8 {
+            push(&mut writer);
+        }
+        writer.commit();
+        for _ in 0..3 {
+            push(&mut writer); // overwrites 0, 1, 2, not committed
+        }
+        // Each slot speaks for itself: 0 says that 8 overwrote it, and so on.
+        for lost in 0..3 {
+            assert_eq!(reader.poll(), Polled::Lapped { from: lost, to: lost + 1 });
+        }
+        assert!(matches!(reader.poll(), Polled::Event { sequence: 3, .. }));
+    }
+
+    #[test]
+    fn what_an_earlier_ring_held_is_told_up_to_the_first_of_this_one() {
+        let (mut writer, reader) = ring(8, 100);
+        let mut reader = reader(97);
+        push(&mut writer);
+        push(&mut writer);
+        writer.commit();
+        assert_eq!(reader.poll(), Polled::Lapped { from: 97, to: 100 });
+        assert!(matches!(reader.poll(), Polled::Event { sequence: 100, .. }));
+    }
+
+    #[test]
+    fn a_writer_that_died_in_a_slot_publishes_nothing() {
+        let (mut writer, reader) = ring(8, 0);
+        let mut reader = reader(0);
+        push(&mut writer);
+        writer.commit();
+        // Dies after W0 of sequence 1.
+        writer.slots.words()[SLOT_WORDS].store(busy(1), Ordering::Relaxed);
+        assert!(matches!(reader.poll(), Polled::Event { sequence: 0, .. }));
+        assert_eq!(reader.poll(), Polled::Empty);
+    }
+
+    #[test]
+    fn two_threads_lose_nothing_unaccounted() {
+        const EVENTS: u64 = 300_000;
+        let (mut writer, reader) = ring(64, 0);
+        let mut reader = reader(0);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for at in 0..EVENTS {
+                    push(&mut writer);
+                    if at % 7 == 0 {
+                        writer.commit();
+                    }
+                }
+                writer.commit();
+            });
+            let mut expected = 0;
+            while reader.next_sequence() < EVENTS {
+                match reader.poll() {
+                    Polled::Empty => core::hint::spin_loop(),
+                    Polled::Event { sequence, slot } => {
+                        assert_eq!(sequence, expected);
+                        let words: &[u64] = bytemuck::cast_slice(&slot.payload);
+                        assert!(words.iter().all(|w| *w == sequence), "torn {sequence}: {words:?}");
+                        expected = sequence + 1;
+                    }
+                    Polled::Lapped { from, to } => {
+                        assert!(from == expected && to > from);
+                        expected = to;
+                    }
+                }
+            }
+        });
+        assert_eq!(reader.received() + reader.lost(), EVENTS);
+    }
+
+    proptest! {
+        #[test]
+        fn received_plus_lost_is_published(
+            steps in prop::collection::vec((0u64..30, 0usize..40), 1..60),
+            first in any::<u64>(),
+        ) {
+            let (mut writer, reader) = ring(16, first);
+            let mut reader = reader(first);
+            let mut out = vec![Slot::zeroed(); 40];
+            for (publish, read) in steps {
+                for _ in 0..publish { push(&mut writer); }
+                writer.commit();
+                let mut at = reader.next_sequence();
+                match reader.poll_batch(&mut out[..read]) {
+                    PolledBatch::Empty => {}
+                    PolledBatch::Events { first, count } => {
+                        prop_assert_eq!(first, at);
+                        for slot in &out[..count] {
+                            prop_assert_eq!(slot.t_ns as u64, at);
+                            at = at.wrapping_add(1);
+                        }
+                    }
+                    PolledBatch::Lapped { from, to } => {
+                        prop_assert_eq!(from, at);
+                        prop_assert_eq!(to, writer.next_sequence().wrapping_sub(16));
+                    }
+                }
+                let span = reader.next_sequence().wrapping_sub(first);
+                prop_assert_eq!(reader.received() + reader.lost(), span);
+                prop_assert_eq!(reader.lag(), writer.next_sequence().wrapping_sub(reader.next_sequence()));
+            }
+        }
+    }
+}

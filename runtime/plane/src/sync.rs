@@ -1,0 +1,68 @@
+//! The atomics of this crate, in one place: a model checker replaces them here and nowhere else.
+//!
+//! Every ordering that a protocol rests on carries its label (`latch.W1`); the protocol's file says what it pairs
+//! with. Under the model checker a test can take one of them away, to show that its model notices.
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+
+/// A fence of a protocol.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn fence(_label: &'static str, order: Ordering) {
+    core::sync::atomic::fence(order);
+}
+
+/// A release store of a protocol.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn release(_label: &'static str) -> Ordering {
+    Ordering::Release
+}
+
+/// An acquire load of a protocol.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn acquire(_label: &'static str) -> Ordering {
+    Ordering::Acquire
+}
+
+#[cfg(loom)]
+pub(crate) use modelled::{acquire, fence, release};
+
+#[cfg(loom)]
+pub(crate) mod modelled {
+    use super::Ordering;
+    use std::cell::Cell;
+
+    thread_local! {
+        static SEEDED: Cell<Option<&'static str>> = const { Cell::new(None) };
+    }
+
+    /// Takes the ordering with this label away, on this thread.
+    #[cfg(test)]
+    pub(crate) fn seed_bug(label: Option<&'static str>) {
+        SEEDED.set(label);
+    }
+
+    fn seeded(label: &str) -> bool {
+        SEEDED.get() == Some(label)
+    }
+
+    pub(crate) fn fence(label: &'static str, order: Ordering) {
+        if !seeded(label) {
+            loom::sync::atomic::fence(order);
+        }
+    }
+
+    pub(crate) fn release(label: &'static str) -> Ordering {
+        if seeded(label) { Ordering::Relaxed } else { Ordering::Release }
+    }
+
+    pub(crate) fn acquire(label: &'static str) -> Ordering {
+        if seeded(label) { Ordering::Relaxed } else { Ordering::Acquire }
+    }
+}
