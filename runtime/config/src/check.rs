@@ -1,0 +1,243 @@
+//! What the schema cannot see: keys that must fit each other, the physics, and the files they name.
+
+use std::path::Path;
+
+use crate::diagnostic::suggest;
+use crate::drive;
+use crate::layer::Merged;
+use crate::model::{AnnotationSection, Auto, FieldSection, SourceSection, SwarmConfig};
+use crate::schema::{AGENTS_MAX, CELLS_MAX};
+
+/// Checks everything in one pass; errors go to `merged`. What depends on a refused key is not judged.
+pub(crate) fn check(config: &SwarmConfig, folder: &Path, merged: &mut Merged) {
+    field(&config.field, merged);
+    metrics(config, merged);
+    for (name, source) in &config.source {
+        self::source(name, source, config, folder, merged);
+    }
+    for (name, annotation) in &config.annotation {
+        self::annotation(name, annotation, folder, merged);
+    }
+    agents(config, merged);
+}
+
+/// Largest stable time step of the 2-D five-point leapfrog, `1 / (c sqrt(1/dx^2 + 1/dy^2))`.
+pub(crate) fn dt_limit(field: &FieldSection) -> f64 {
+    let [dx, dy] = field.spacing;
+    1.0 / (field.wave_speed * (1.0 / (dx * dx) + 1.0 / (dy * dy)).sqrt())
+}
+
+/// Courant number of the 2-D form, `c dt sqrt(1/dx^2 + 1/dy^2)`; stable up to 1.
+pub(crate) fn courant(field: &FieldSection, dt: f64) -> f64 {
+    let [dx, dy] = field.spacing;
+    field.wave_speed * dt * (1.0 / (dx * dx) + 1.0 / (dy * dy)).sqrt()
+}
+
+impl Merged {
+    fn sound(&self, keys: &[&str]) -> bool {
+        keys.iter().all(|key| !self.failed.contains(*key))
+    }
+}
+
+fn field(field: &FieldSection, merged: &mut Merged) {
+    let [nx, ny] = field.size;
+    if merged.sound(&["field.size"]) && u64::from(nx) * u64::from(ny) > CELLS_MAX {
+        let message = format!("{nx} x {ny} cells are more than {CELLS_MAX}");
+        let help = "16384 x 16384 is the largest square".to_owned();
+        merged.refuse_key("field.size", message, Some(help));
+    }
+    if merged.sound(&["field.dt", "field.spacing", "field.wave_speed"]) {
+        stability(field, merged);
+    }
+    for (i, name) in field.publish.iter().enumerate() {
+        if field.publish[..i].contains(name) {
+            let message = format!("`{name}` is there twice");
+            merged.refuse_key("field.publish", message, Some("name each field once".into()));
+        }
+    }
+}
+
+fn stability(field: &FieldSection, merged: &mut Merged) {
+    let limit = dt_limit(field);
+    if !limit.is_finite() || limit <= 0.0 {
+        let message = format!("spacing and wave speed give a time step of {limit}");
+        merged.refuse_key("field.spacing", message, Some("use values nearer to 1".into()));
+        return;
+    }
+    let Auto::Set(dt) = field.dt else { return };
+    let courant = courant(field, dt);
+    // Either form alone may round past the limit; the limit itself, typed back, must be accepted.
+    if dt > limit && courant > 1.0 {
+        let message = format!(
+            "the Courant number c dt sqrt(1/dx^2+1/dy^2) is {courant:.4}, above the limit 1: \
+             the scheme would blow up"
+        );
+        let help = format!("use a dt of at most {limit}, or \"auto\"");
+        merged.refuse_key("field.dt", message, Some(help));
+    }
+}
+
+fn metrics(config: &SwarmConfig, merged: &mut Merged) {
+    let metrics = &config.metrics;
+    let side = config.field.size[0].min(config.field.size[1]);
+    if let Auto::Set(box_max) = metrics.box_max
+        && merged.sound(&["metrics.box_min", "metrics.box_max"])
+        && box_max <= metrics.box_min
+    {
+        let message = format!("{box_max} is not above box_min = {}", metrics.box_min);
+        let help = "a fit needs at least two box sizes".to_owned();
+        merged.refuse_key("metrics.box_max", message, Some(help));
+    }
+    // The default tile and window are cut to a small field by the kernel; what a person wrote is not.
+    for (key, value) in [("metrics.tile", metrics.tile), ("metrics.window", metrics.window)] {
+        if merged.origins.is_set(key) && merged.sound(&[key, "field.size"]) && value > side {
+            let message =
+                format!("{value} cells are more than the smaller side of the field, {side}");
+            merged.refuse_key(key, message, Some(format!("at most {side}")));
+        }
+    }
+}
+
+fn source(
+    name: &str,
+    source: &SourceSection,
+    config: &SwarmConfig,
+    folder: &Path,
+    merged: &mut Merged,
+) {
+    let key = |key: &str| format!("source.{name}.{key}");
+    inside(&key("at"), source.at, config, merged);
+    if !merged.sound(&[&key("csv"), &key("column"), &key("frequency")]) {
+        return;
+    }
+    match (&source.csv, source.frequency) {
+        (Some(_), Some(_)) => {
+            let message = "`csv` and `frequency` are both there".to_owned();
+            let help = "a source is either an oscillator (frequency) or a recording (csv, column)";
+            merged.refuse_key(&key("frequency"), message, Some(help.into()));
+        }
+        (None, None) => {
+            let message = "neither `frequency` nor `csv` is there".to_owned();
+            let help = "an oscillator has a frequency, a recording a csv and a column";
+            merged.refuse_key(&format!("source.{name}"), message, Some(help.into()));
+        }
+        (Some(csv), None) => {
+            let column = source.column.as_deref();
+            let path = folder.join(csv);
+            if recording(&key("csv"), &path, &[(&key("column"), column)], merged)
+                && source.time_column.is_some()
+            {
+                let time_column = (&*key("time_column"), source.time_column.as_deref());
+                recording(&key("csv"), &path, &[time_column], merged);
+            }
+        }
+        (None, Some(frequency)) => {
+            oscillator(&key("frequency"), frequency, config, merged);
+            for (word, value) in [("column", &source.column), ("time_column", &source.time_column)]
+            {
+                if value.is_some() {
+                    let message = format!("`{word}` without `csv`");
+                    let help = "an oscillator has no columns".to_owned();
+                    merged.refuse_key(&key(word), message, Some(help));
+                }
+            }
+        }
+    }
+}
+
+/// A frequency above half a cycle a step would show as another, lower one.
+fn oscillator(key: &str, frequency: f64, config: &SwarmConfig, merged: &mut Merged) {
+    if !merged.sound(&["field.dt", "field.spacing", "field.wave_speed"]) {
+        return;
+    }
+    let dt = match config.field.dt {
+        Auto::Auto => crate::resolve::AUTO_COURANT * dt_limit(&config.field),
+        Auto::Set(dt) => dt,
+    };
+    if frequency * dt > 0.5 {
+        let message = format!("{frequency} cycles per time unit are more than half a cycle a step");
+        let help = format!("at most {} with dt = {dt}", 0.5 / dt);
+        merged.refuse_key(key, message, Some(help));
+    }
+}
+
+fn inside(key: &str, at: [u32; 2], config: &SwarmConfig, merged: &mut Merged) {
+    let [nx, ny] = config.field.size;
+    if merged.sound(&["field.size", key]) && (at[0] >= nx || at[1] >= ny) {
+        let message = format!("[{}, {}] is outside the field of {nx} x {ny} cells", at[0], at[1]);
+        let help = format!("x from 0 to {}, y from 0 to {}", nx - 1, ny - 1);
+        merged.refuse_key(key, message, Some(help));
+    }
+}
+
+/// Checks that the file has the columns; says whether all of it is well.
+fn recording(
+    csv_key: &str,
+    path: &Path,
+    columns: &[(&str, Option<&str>)],
+    merged: &mut Merged,
+) -> bool {
+    let header = match drive::header(path) {
+        Ok(header) => header,
+        Err(reason) => {
+            let message = format!("{} cannot be read: {reason}", path.display());
+            let help = "the path of a CSV file with a header, relative to the swarm file";
+            merged.refuse_key(csv_key, message, Some(help.into()));
+            return false;
+        }
+    };
+    let names: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut well = true;
+    for (key, column) in columns {
+        let message = match column {
+            Some(column) if names.contains(column) => continue,
+            Some(column) => format!("{} has no column `{column}`", path.display()),
+            None => "`column` is missing".into(),
+        };
+        merged.refuse_key(key, message, Some(suggest(column.unwrap_or(""), &names)));
+        well = false;
+    }
+    well
+}
+
+fn annotation(name: &str, annotation: &AnnotationSection, folder: &Path, merged: &mut Merged) {
+    let (csv, column) = (format!("annotation.{name}.csv"), format!("annotation.{name}.column"));
+    if merged.sound(&[&csv, &column]) {
+        let path = folder.join(&annotation.csv);
+        recording(&csv, &path, &[(&column, Some(&annotation.column))], merged);
+    }
+}
+
+fn agents(config: &SwarmConfig, merged: &mut Merged) {
+    let total: u64 = config.agent.values().map(|agent| u64::from(agent.replicas)).sum();
+    if total > u64::from(AGENTS_MAX) {
+        let message = format!("{total} agents in all are more than {AGENTS_MAX}");
+        let help = format!("a swarm has at most {AGENTS_MAX} agents; lower the replicas");
+        merged.refuse_key("agent", message, Some(help));
+    }
+    for (name, agent) in &config.agent {
+        let key = |key: &str| format!("agent.{name}.{key}");
+        if agent.command.is_empty() {
+            let help = "command = [\"agent-proc\"]".to_owned();
+            merged.refuse_key(&key("command"), "there is no program".into(), Some(help));
+        }
+        if let Some(at) = agent.at {
+            inside(&key("at"), at, config, merged);
+        }
+    }
+    same_instance_name(config, merged);
+}
+
+/// `[agent.a]` with replicas and `[agent.a-1]` would both make an agent `a-1`.
+fn same_instance_name(config: &SwarmConfig, merged: &mut Merged) {
+    for (name, agent) in config.agent.iter().filter(|(_, agent)| agent.replicas > 1) {
+        for replica in 1..=agent.replicas {
+            let instance = format!("{name}-{replica}");
+            if config.agent.get(&instance).is_some_and(|other| other.replicas == 1) {
+                let message = format!("a replica of `{name}` is called `{instance}` too");
+                let help = Some("give one of the two another name".to_owned());
+                merged.refuse_key(&format!("agent.{instance}"), message, help);
+            }
+        }
+    }
+}
