@@ -1,0 +1,62 @@
+//! Storage of a field: rows that begin on a cache line wherever their length allows it, and fields
+//! that never lie a multiple of 4096 bytes apart.
+//!
+//! A processor compares the last twelve bits of addresses to see whether a load must wait for an
+//! earlier store. Two large allocations begin at the same offset of a page, so that cell i of one
+//! looks like cell i of the other: a stencil that writes one and reads the other waits for itself.
+
+use std::ops::{Deref, DerefMut};
+
+/// Bytes of a page, after which addresses look alike.
+const PAGE: usize = 4096;
+/// Cells between the offsets of two fields: seven cache lines, so that nine fields fit into a page.
+const STAGGER: usize = 112;
+
+/// The cells of one field or row, zero at first. Dereferences to the slice of them.
+pub(crate) struct Cells {
+    storage: Vec<f32>,
+    start: usize,
+    count: usize,
+}
+
+impl Cells {
+    /// `count` cells; `place` tells apart the fields that are swept over together.
+    pub(crate) fn new(count: usize, place: usize) -> Self {
+        let page = PAGE / size_of::<f32>();
+        let stagger = place * STAGGER % page;
+        let storage = vec![0.0f32; count + page + stagger];
+        // Only speed hangs on this: an address that cannot be aligned is as good as any other.
+        let start = storage.as_ptr().align_offset(PAGE).min(page) + stagger;
+        Self { storage, start, count }
+    }
+}
+
+impl Deref for Cells {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.storage[self.start..][..self.count]
+    }
+}
+
+impl DerefMut for Cells {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.storage[self.start..][..self.count]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_begin_on_different_lines_of_a_page() {
+        let fields: Vec<Cells> = (0..9).map(|place| Cells::new(5000, place)).collect();
+        let offset = |cells: &Cells| cells.as_ptr() as usize % PAGE;
+        let mut offsets: Vec<usize> = fields.iter().map(offset).collect();
+        assert!(offsets.iter().all(|offset| offset % 64 == 0));
+        offsets.sort_unstable();
+        assert!(offsets.windows(2).all(|pair| pair[1] - pair[0] >= 7 * 64), "{offsets:?}");
+        assert!(fields.iter().all(|cells| cells.len() == 5000 && cells.iter().all(|c| *c == 0.0)));
+    }
+}

@@ -1,0 +1,119 @@
+//! The engine's state as bytes, and back.
+//!
+//! What is saved: tick, age of the memory, the scalars of the last evaluation, both levels of the
+//! wave, the memory. CI, coherence and gain follow from these where every tick is evaluated, and
+//! are computed again; where not, they are saved too. Sources need nothing: they are functions of
+//! the tick.
+
+use super::Engine;
+use crate::checkpoint::{RestoreError, Shape};
+use crate::metrics::Summary;
+
+/// Scalars in a state, eight bytes each.
+const SCALARS: usize = 2 + 8;
+/// Flag: the fields of the last evaluation are there.
+const WITH_EVALUATION: u32 = 1;
+
+impl Engine {
+    /// Bytes of a saved state; constant for an engine.
+    pub fn checkpoint_bytes(&self) -> usize {
+        self.shape().bytes()
+    }
+
+    /// Saves the state into `out`. Allocates nothing.
+    ///
+    /// # Panics
+    /// Unless `out` is exactly [`Engine::checkpoint_bytes`] long.
+    pub fn save(&self, out: &mut [u8]) {
+        self.shape().seal(out, |body| {
+            body.u64(self.tick);
+            body.u64(self.meter.memory().ticks());
+            for scalar in self.scalars() {
+                body.f64(scalar);
+            }
+            body.field(self.wave.u());
+            body.field(self.wave.previous());
+            for field in self.meter.memory().fields() {
+                body.field(field);
+            }
+            if self.saves_evaluation() {
+                for field in self.meter.evaluated() {
+                    body.field(field);
+                }
+            }
+        });
+    }
+
+    /// Continues from a saved state: from here on every field and every number has the same bits as
+    /// in the engine that saved it. `bytes` may come from anywhere.
+    ///
+    /// # Errors
+    /// Bytes that are not a state of an engine of this shape; the engine is then as it was.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        let mut body = self.shape().open(bytes)?;
+        self.tick = body.u64();
+        let age = body.u64();
+        let scalars = std::array::from_fn(|_| body.f64());
+        for level in self.wave.levels_mut() {
+            body.field(level);
+        }
+        let (ticks, fields) = self.meter.memory_mut().state_mut();
+        *ticks = age;
+        for field in fields {
+            body.field(field);
+        }
+        if self.saves_evaluation() {
+            for field in self.meter.evaluated_mut() {
+                body.field(field);
+            }
+        } else if self.tick > 0 {
+            self.evaluate();
+        }
+        self.set_scalars(scalars);
+        let t_end = self.tick as f64 * f64::from(self.steps) * self.wave.medium().dt;
+        if self.tick > 0 {
+            for source in &mut self.sources {
+                source.begin_tick(self.tick, t_end);
+            }
+            self.update_sites();
+        }
+        self.events.clear();
+        Ok(())
+    }
+
+    fn saves_evaluation(&self) -> bool {
+        self.every_ticks > 1
+    }
+
+    fn scalars(&self) -> [f64; SCALARS - 2] {
+        let s = &self.summary;
+        let means = [s.ci_mean, s.coherence_mean, s.gain_mean, s.dwell_mean];
+        let [a, b, c, d] = means;
+        [a, b, c, d, s.d_global, s.d_r2, f64::from(s.theta), self.energy]
+    }
+
+    fn set_scalars(&mut self, scalars: [f64; SCALARS - 2]) {
+        let [ci_mean, coherence_mean, gain_mean, dwell_mean, d_global, d_r2, theta, energy] =
+            scalars;
+        let theta = theta as f32;
+        self.summary =
+            Summary { ci_mean, coherence_mean, gain_mean, dwell_mean, d_global, d_r2, theta };
+        self.energy = energy;
+    }
+
+    fn shape(&self) -> Shape {
+        let cells = self.wave.grid().cells();
+        let state = cells * (2 + self.meter.memory().fields().len());
+        let evaluation: usize = self.meter.evaluated().iter().map(|field| field.len()).sum();
+        let (flags, singles) = match self.saves_evaluation() {
+            true => (WITH_EVALUATION, state + evaluation),
+            false => (0, state),
+        };
+        Shape {
+            nx: self.nx() as u32,
+            ny: self.ny() as u32,
+            flags,
+            body_bytes: SCALARS * size_of::<u64>() + singles * size_of::<f32>(),
+        }
+    }
+}

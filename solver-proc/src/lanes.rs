@@ -1,0 +1,97 @@
+//! Sums and extremes with a fixed order of operations, wide enough for the compiler to vectorise.
+
+/// Accumulators a row is dealt out to, cell `i` to lane `i % LANES`.
+pub(crate) const LANES: usize = 8;
+
+/// Sum of `(a - b) (c - d)` over four rows of one length: differences in single, products and their
+/// sum in double precision, cell `i` in lane `i % 64`, then lane after lane.
+#[inline(always)]
+pub(crate) fn sum_products([a, b]: [&[f32]; 2], [c, d]: [&[f32]; 2]) -> f64 {
+    const WIDE: usize = 8 * LANES;
+    let mut lanes = [0.0f64; WIDE];
+    let pairs = a.chunks(WIDE).zip(b.chunks(WIDE)).zip(c.chunks(WIDE).zip(d.chunks(WIDE)));
+    for ((a, b), (c, d)) in pairs {
+        add_products(&mut lanes, [a, b, c, d]);
+    }
+    lanes.iter().sum()
+}
+
+/// A loop of unknown length, which the compiler turns into vectors; a known one it unrolls.
+#[inline(always)]
+fn add_products(lanes: &mut [f64], [a, b, c, d]: [&[f32]; 4]) {
+    let count = a.len();
+    let (lanes, a, b) = (&mut lanes[..count], &a[..count], &b[..count]);
+    let (c, d) = (&c[..count], &d[..count]);
+    for i in 0..count {
+        lanes[i] += f64::from(a[i] - b[i]) * f64::from(c[i] - d[i]);
+    }
+}
+
+/// Sum of a row of singles: blocks of 128 in single precision, 16 lanes wide, their sums in double.
+#[inline(always)]
+pub(crate) fn sum_f32(row: &[f32]) -> f64 {
+    const WIDE: usize = 2 * LANES;
+    let mut total = 0.0f64;
+    let mut lanes = [0.0f64; WIDE];
+    for block in row.chunks(8 * WIDE) {
+        let mut singles = [0.0f32; WIDE];
+        let (chunks, rest) = block.as_chunks::<WIDE>();
+        for chunk in chunks {
+            for (single, value) in singles.iter_mut().zip(chunk) {
+                *single += value;
+            }
+        }
+        for (lane, single) in lanes.iter_mut().zip(singles) {
+            *lane += f64::from(single);
+        }
+        for value in rest {
+            total += f64::from(*value);
+        }
+    }
+    total + lanes.iter().sum::<f64>()
+}
+
+/// Smallest and largest value; `[0, 0]` for none. Values must not be NaN.
+#[inline(always)]
+pub(crate) fn range(values: &[f32]) -> [f32; 2] {
+    let mut low = [f32::INFINITY; LANES];
+    let mut high = [f32::NEG_INFINITY; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    let mut take = |chunk: &[f32]| {
+        for ((low, high), value) in low.iter_mut().zip(high.iter_mut()).zip(chunk) {
+            *low = if *value < *low { *value } else { *low };
+            *high = if *value > *high { *value } else { *high };
+        }
+    };
+    chunks.for_each(&mut take);
+    take(rest);
+    if values.is_empty() {
+        return [0.0, 0.0];
+    }
+    [low.into_iter().fold(low[0], f32::min), high.into_iter().fold(high[0], f32::max)]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sums_and_ranges_agree_with_the_naive_ones() {
+        for count in [0usize, 1, 7, 8, 9, 1000] {
+            let row: Vec<f32> = (0..count).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
+            let naive: f64 = row.iter().map(|v| f64::from(*v)).sum();
+            assert_eq!(super::sum_f32(&row), naive);
+            let (ones, zeros) = (vec![1.0; count], vec![0.0; count]);
+            assert_eq!(super::sum_products([&row, &zeros], [&ones, &zeros]), naive);
+            let low = row.iter().copied().fold(f32::INFINITY, f32::min);
+            let high = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let expected = if count == 0 { [0.0, 0.0] } else { [low, high] };
+            assert_eq!(super::range(&row), expected);
+        }
+    }
+
+    #[test]
+    fn a_sum_over_two_to_the_25_ones_does_not_stall() {
+        let ones = vec![1.0; 1 << 25];
+        assert_eq!(super::sum_f32(&ones), 33_554_432.0);
+    }
+}

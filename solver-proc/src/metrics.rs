@@ -1,0 +1,18 @@
+//! The complexity index of a field, `CI = alpha D^bD G C (1 - exp(-tau/tau0))`, cell by cell.
+//!
+//! Definitions are those of science 1.2, 1.3 and 5.5; each file names its own. What is where:
+//! [`memory`] keeps what a cell remembers from tick to tick, [`threshold`] finds the set whose
+//! dimension [`boxes`] counts on the words of [`bits`], [`window`] has means and variances over
+//! windows, [`index`] multiplies it all together.
+
+pub mod bits;
+pub mod boxes;
+pub mod index;
+pub mod memory;
+pub mod meter;
+pub mod threshold;
+pub mod window;
+
+pub use boxes::{BoxFit, BoxRange};
+pub use meter::{Meter, MetricsError, Summary};
+pub use threshold::Threshold;

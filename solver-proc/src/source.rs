@@ -1,0 +1,201 @@
+//! Soft sources: what is added to the wave at every step, `u+ += dt^2 q/(1+a)` (science 4.6).
+
+use std::f64::consts::{PI, TAU};
+use std::sync::Arc;
+
+use rsw_config::NamedSource;
+use thiserror::Error;
+
+use crate::drive::{Drive, DriveError, Tables};
+use crate::wave::Wave;
+
+/// Why a source was refused.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum SourceError {
+    /// Outside the field.
+    #[error("source \"{name}\" at {at:?} is outside the field of {nx} x {ny} cells")]
+    Outside {
+        /// Its name.
+        name: String,
+        /// Its cell.
+        at: [u32; 2],
+        /// Cells along x.
+        nx: usize,
+        /// Cells along y.
+        ny: usize,
+    },
+    /// On cells that an edge condition overwrites.
+    #[error(
+        "source \"{name}\" at {at:?} feeds nothing but edge cells, which the boundary overwrites; move it inwards"
+    )]
+    OnEdge {
+        /// Its name.
+        name: String,
+        /// Its cell.
+        at: [u32; 2],
+    },
+    /// Neither an oscillator nor a recording, or a number that is none.
+    #[error("source \"{name}\" is unusable: {reason}")]
+    Unusable {
+        /// Its name.
+        name: String,
+        /// What is missing or wrong.
+        reason: &'static str,
+    },
+    /// Its recording.
+    #[error("source \"{name}\": {error}")]
+    Drive {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        error: DriveError,
+    },
+}
+
+/// One source.
+pub struct Source {
+    name: Arc<str>,
+    signal: Signal,
+    /// Cells and what one unit of signal adds to them in a step.
+    cells: Vec<(usize, f64)>,
+    /// The signal at the last tick and at this one.
+    samples: [f64; 2],
+}
+
+/// Where the signal comes from.
+enum Signal {
+    /// `sin(2 pi f t + phase)` at every step.
+    Oscillator { frequency: f64, phase: f64 },
+    /// Linear within a tick, from the sample of the tick before to that of this one.
+    Recorded(Box<Drive>),
+}
+
+impl Source {
+    /// A source as the swarm file has it. Its strength, `amplitude` times the signal, is spread over
+    /// a disc with weights `cos^2(pi r/(2 (radius + 1)))` that add up to one, and divided by the
+    /// area of a cell: the same strength makes the same wave on a finer grid.
+    ///
+    /// # Errors
+    /// A place outside the field or on cells that are overwritten, or an unusable signal.
+    pub fn new(
+        named: &NamedSource,
+        wave: &Wave,
+        tables: &mut Tables,
+        tick_ns: u64,
+    ) -> Result<Self, SourceError> {
+        let (name, section) = (named.name.clone(), &named.source);
+        if !(section.amplitude.is_finite() && section.phase.is_finite()) {
+            return Err(SourceError::Unusable {
+                name,
+                reason: "amplitude and phase must be finite",
+            });
+        }
+        let signal = match (section.frequency, &section.csv, &section.column) {
+            (Some(frequency), None, _) if frequency.is_finite() => {
+                Signal::Oscillator { frequency, phase: section.phase }
+            }
+            (None, Some(file), Some(column)) => {
+                let drive = Drive::open(tables, file, column, section, tick_ns);
+                let drive =
+                    drive.map_err(|error| SourceError::Drive { name: name.clone(), error })?;
+                Signal::Recorded(Box::new(drive))
+            }
+            (Some(_), None, _) => {
+                return Err(SourceError::Unusable { name, reason: "its frequency must be finite" });
+            }
+            _ => {
+                let reason = "it needs either a frequency, or a csv and a column";
+                return Err(SourceError::Unusable { name, reason });
+            }
+        };
+        let cells = disc(named, wave)?;
+        Ok(Self { name: name.as_str().into(), signal, cells, samples: [0.0; 2] })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its recording, if it has one.
+    pub fn drive(&self) -> Option<&Drive> {
+        match &self.signal {
+            Signal::Recorded(drive) => Some(drive),
+            Signal::Oscillator { .. } => None,
+        }
+    }
+
+    /// The sample at the end of the present tick, without the amplitude.
+    pub fn sample(&self) -> f64 {
+        self.samples[1]
+    }
+
+    /// Looks up the samples for `tick` (from 1), which ends at time `t_end`.
+    pub(crate) fn begin_tick(&mut self, tick: u64, t_end: f64) {
+        self.samples = match &self.signal {
+            Signal::Oscillator { frequency, phase } => {
+                [self.samples[1], oscillate(*frequency, *phase, t_end)]
+            }
+            Signal::Recorded(drive) => [drive.sample(tick - 1), drive.sample(tick)],
+        };
+    }
+
+    /// Adds the signal at time `t`, a fraction `part` into the tick, to the next level.
+    pub(crate) fn feed(&self, next: &mut [f32], t: f64, part: f64) {
+        let signal = match &self.signal {
+            Signal::Oscillator { frequency, phase } => oscillate(*frequency, *phase, t),
+            Signal::Recorded(_) => self.samples[0] + part * (self.samples[1] - self.samples[0]),
+        };
+        for (cell, weight) in &self.cells {
+            next[*cell] += (weight * signal) as f32;
+        }
+    }
+
+    /// Adds the source density at the start of time to `density`, for a start of second order.
+    pub(crate) fn density_at_start(&self, wave: &Wave, density: &mut [f32]) {
+        let Signal::Oscillator { frequency, phase } = &self.signal else { return };
+        let (nx, dt) = (wave.grid().nx, wave.medium().dt);
+        for (cell, weight) in &self.cells {
+            let a = 0.5 * wave.gamma_at(cell % nx, cell / nx) * dt;
+            density[*cell] +=
+                (weight * (1.0 + a) / (dt * dt) * oscillate(*frequency, *phase, 0.0)) as f32;
+        }
+    }
+}
+
+/// `libm` and not the system's sine, whose last bit depends on the processor.
+fn oscillate(frequency: f64, phase: f64, t: f64) -> f64 {
+    let cycles = frequency * t;
+    libm::sin(TAU * (cycles - cycles.floor()) + phase)
+}
+
+/// The cells of a source and what a unit of signal adds to each in a step: `dt^2 q/(1+a)`.
+fn disc(named: &NamedSource, wave: &Wave) -> Result<Vec<(usize, f64)>, SourceError> {
+    let (grid, medium, section) = (wave.grid(), wave.medium(), &named.source);
+    let [x0, y0] = section.at.map(|place| place as usize);
+    if x0 >= grid.nx || y0 >= grid.ny {
+        let (name, at) = (named.name.clone(), section.at);
+        return Err(SourceError::Outside { name, at, nx: grid.nx, ny: grid.ny });
+    }
+    let radius = section.radius as usize;
+    let mut cells = Vec::new();
+    for y in y0.saturating_sub(radius)..=(y0 + radius).min(grid.ny - 1) {
+        for x in x0.saturating_sub(radius)..=(x0 + radius).min(grid.nx - 1) {
+            let r = (x.abs_diff(x0) as f64).hypot(y.abs_diff(y0) as f64);
+            if r <= radius as f64 && wave.is_free(x, y) {
+                let weight = libm::cos(0.5 * PI * r / (radius as f64 + 1.0)).powi(2);
+                cells.push((x, y, weight));
+            }
+        }
+    }
+    let total: f64 = cells.iter().map(|(_, _, weight)| weight).sum();
+    if cells.is_empty() {
+        return Err(SourceError::OnEdge { name: named.name.clone(), at: section.at });
+    }
+    let strength = section.amplitude * medium.dt.powi(2) / (grid.dx * grid.dy * total);
+    let push = |(x, y, weight)| {
+        let a = 0.5 * wave.gamma_at(x, y) * medium.dt;
+        (grid.index(x, y), strength * weight / (1.0 + a))
+    };
+    Ok(cells.into_iter().map(push).collect())
+}

@@ -1,0 +1,105 @@
+//! What the tests share: workers, noise, swarms.
+
+// Each test binary uses a part of this.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use rsw_config::{
+    AgentInstance, Boundary, NamedSource, Resample, SourceSection, SwarmConfig, Topology,
+};
+use solver_proc::grid::Grid;
+use solver_proc::wave::{Medium, Wave};
+use solver_proc::workers::Workers;
+
+pub fn pool(threads: usize) -> Arc<ThreadPool> {
+    Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().unwrap())
+}
+
+pub fn alone() -> Workers {
+    Workers::single().unwrap()
+}
+
+/// Reproducible noise in [-1, 1).
+pub fn noise(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+pub const BOUNDARIES: [Boundary; 5] = [
+    Boundary::Dirichlet,
+    Boundary::Neumann,
+    Boundary::Periodic,
+    Boundary::Absorbing,
+    Boundary::Sponge,
+];
+
+pub fn medium(boundary: Boundary, dt: f64, damping: f64) -> Medium {
+    Medium { speed: 1.0, dt, damping, boundary, sponge_width: 4, sponge_damping: 0.8 }
+}
+
+/// A wave that starts from `u0` at rest.
+pub fn wave(grid: Grid, medium: Medium, u0: &[f32]) -> Wave {
+    let rest = vec![0.0; grid.cells()];
+    let mut wave = Wave::new(grid, medium).unwrap();
+    wave.start(u0, &rest, &rest);
+    wave
+}
+
+pub fn run(wave: &mut Wave, steps: usize) {
+    let workers = alone();
+    for _ in 0..steps {
+        wave.step(&workers, |_| {});
+    }
+}
+
+/// A swarm of `nx` x `ny` cells with two oscillators and two agents.
+pub fn topology(nx: u32, ny: u32) -> Topology {
+    let mut config = SwarmConfig::default();
+    config.field.size = [nx, ny];
+    let source = |name: &str, at, frequency| NamedSource {
+        name: name.into(),
+        source: SourceSection { at, frequency: Some(frequency), ..SourceSection::default() },
+    };
+    let agent = |agent_id, source| AgentInstance {
+        agent_id,
+        name: format!("agent-{agent_id}"),
+        group: "agent".into(),
+        site: [nx / 4, ny / 3],
+        source,
+    };
+    Topology {
+        tick_period_ns: 10_000_000,
+        config,
+        project: "test".into(),
+        folder: PathBuf::from("/"),
+        dt: 0.7 / 2f64.sqrt(),
+        courant: 0.7,
+        report_ticks: 100,
+        ticks_limit: None,
+        sources: vec![source("a", [nx / 4, ny / 3], 0.05), source("b", [nx / 2, ny / 2], 0.08)],
+        agents: vec![agent(1, Some(0)), agent(2, None)],
+    }
+}
+
+/// A source that plays `column` of `file`, one sample a tick.
+pub fn recorded(name: &str, file: PathBuf, column: &str, at: [u32; 2]) -> NamedSource {
+    NamedSource {
+        name: name.into(),
+        source: SourceSection {
+            at,
+            csv: Some(file),
+            column: Some(column.into()),
+            resample: Resample::Sample,
+            ..SourceSection::default()
+        },
+    }
+}

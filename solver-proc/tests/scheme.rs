@@ -1,0 +1,343 @@
+//! The scheme against its exact discrete facts (science 4.2, 4.3, 7.A).
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::f64::consts::{PI, TAU};
+
+use common::{BOUNDARIES, alone, medium, noise, run, wave};
+use proptest::prelude::*;
+use rsw_config::Boundary;
+use rustfft::num_complex::Complex64;
+use rustfft::{FftDirection, FftPlanner};
+use solver_proc::energy::EnergyMeter;
+use solver_proc::grid::Grid;
+use solver_proc::wave::{Medium, MediumError, Wave};
+
+fn unit_square(n: usize) -> Grid {
+    Grid::new(n + 1, n + 1, 1.0 / n as f64, 1.0 / n as f64).unwrap()
+}
+
+fn mode(n: usize, m: [usize; 2]) -> Vec<f32> {
+    let sine = |i: usize, m: usize| (PI * (i * m) as f64 / n as f64).sin();
+    (0..(n + 1) * (n + 1))
+        .map(|i| (sine(i % (n + 1), m[0]) * sine(i / (n + 1), m[1])) as f32)
+        .collect()
+}
+
+fn project(field: &[f32], shape: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    dot(field, shape) / dot(shape, shape)
+}
+
+/// 7.A.1: the frequencies of science 4.3, from the phase after 2000 steps.
+#[test]
+fn standing_waves_have_the_frequencies_of_the_scheme() {
+    let cases = [
+        ([1, 1], 0.5, 4.4426598846),
+        ([3, 2], 0.5, 11.3223812346),
+        ([8, 8], 0.7, 35.5384259376),
+        ([16, 16], 0.5, 70.1476361754),
+    ];
+    for (m, courant, omega) in cases {
+        let (n, steps) = (64, 2000);
+        let dt = courant / n as f64;
+        let shape = mode(n, m);
+        let mut wave = wave(unit_square(n), medium(Boundary::Dirichlet, dt, 0.0), &shape);
+        run(&mut wave, steps);
+        let [now, before] = [wave.u(), wave.previous()].map(|level| project(level, &shape));
+        // now = cos(theta), before = cos(theta - omega dt).
+        let step: f64 = omega * dt;
+        let phase = ((before - now * step.cos()) / step.sin()).atan2(now);
+        let expected = omega * dt * steps as f64;
+        let error = (phase - expected + PI).rem_euclid(TAU) - PI;
+        assert!((error / expected).abs() < 2e-5, "{m:?}: {error} of {expected}");
+    }
+}
+
+fn transform(field: &mut [Complex64], n: usize, direction: FftDirection) {
+    let plan = FftPlanner::new().plan_fft(n, direction);
+    for _ in 0..2 {
+        plan.process(field);
+        for y in 0..n {
+            for x in 0..y {
+                field.swap(y * n + x, x * n + y);
+            }
+        }
+    }
+}
+
+/// 7.A.2: each Fourier mode of a periodic field is `P z1^n + Q z2^n` with the roots of
+/// `(1+a) z^2 - (2 - S^2 lambda) z + (1-a) = 0`; in double precision against ours in single.
+#[test]
+fn a_random_periodic_field_is_the_sum_of_its_modes() {
+    let (n, steps, gamma, dt, courant) = (64, 500, 0.3, 0.01, 0.7f64);
+    let h = dt / courant;
+    let u0 = noise(n * n, 11);
+    let grid = Grid::new(n, n, h, h).unwrap();
+    let mut wave = wave(grid, medium(Boundary::Periodic, dt, gamma), &u0);
+    run(&mut wave, steps);
+    let mut modes: Vec<Complex64> = u0.iter().map(|u| Complex64::new(f64::from(*u), 0.0)).collect();
+    transform(&mut modes, n, FftDirection::Forward);
+    let a = gamma * dt / 2.0;
+    for (i, mode) in modes.iter_mut().enumerate() {
+        let sine = |k: usize| (PI * k as f64 / n as f64).sin().powi(2);
+        let pull = courant.powi(2) * 4.0 * (sine(i % n) + sine(i / n));
+        let (b, c) = (2.0 - pull, 1.0 - a);
+        let root = Complex64::new(b * b - 4.0 * (1.0 + a) * c, 0.0).sqrt();
+        let [z1, z2] = [root, -root].map(|root| (root + b) / (2.0 * (1.0 + a)));
+        let first = 1.0 - pull / 2.0;
+        let p = (first - z2) / (z1 - z2);
+        *mode *= p * z1.powu(steps as u32) + (1.0 - p) * z2.powu(steps as u32);
+    }
+    transform(&mut modes, n, FftDirection::Inverse);
+    let scale = (n * n) as f64;
+    let error = |(u, exact): (&f32, &Complex64)| (f64::from(*u) - exact.re / scale).powi(2);
+    let errors: f64 = wave.u().iter().zip(&modes).map(error).sum();
+    let norm: f64 = modes.iter().map(|mode| (mode.re / scale).powi(2)).sum();
+    assert!((errors / norm).sqrt() < 2e-4, "relative error {}", (errors / norm).sqrt());
+}
+
+/// 7.A.3: the pulse of science 4.2 has this energy and keeps it.
+#[test]
+fn energy_is_kept() {
+    let n = 64;
+    let grid = unit_square(n);
+    let place = |i: usize| (i % (n + 1), i / (n + 1));
+    let u0: Vec<f32> = (0..grid.cells())
+        .map(|i| {
+            let (x, y) = place(i);
+            let r2 = (x as f64 / n as f64 - 0.5).powi(2) + (y as f64 / n as f64 - 0.4).powi(2);
+            (-r2 / (2.0 * 0.05f64.powi(2))).exp() as f32
+        })
+        .collect();
+    for boundary in [Boundary::Dirichlet, Boundary::Neumann, Boundary::Periodic] {
+        let mut wave = wave(grid, medium(boundary, 0.7 / n as f64, 0.0), &u0);
+        let mut meter = EnergyMeter::new(n + 1);
+        run(&mut wave, 1);
+        let first = meter.measure(&wave, &alone());
+        assert!((first / 1.515538 - 1.0).abs() < 1e-5, "{boundary:?}: {first}");
+        run(&mut wave, 1000);
+        let last = meter.measure(&wave, &alone());
+        assert!((last / first - 1.0).abs() < 5e-6, "{boundary:?}: {last} of {first}");
+    }
+}
+
+/// 7.A.4: with damping a mode loses `sqrt((1-a)/(1+a))` a step.
+#[test]
+fn damping_takes_its_exact_share() {
+    let (n, gamma, dt, steps) = (32, 0.5, 0.7 / 32.0, 200);
+    let shape = mode(n, [2, 3]);
+    let mut wave = wave(unit_square(n), medium(Boundary::Dirichlet, dt, gamma), &shape);
+    let a = gamma * dt / 2.0;
+    let sine = |m: f64| (PI * m / (2.0 * n as f64)).sin().powi(2);
+    let pull = 0.7f64.powi(2) * 4.0 * (sine(2.0) + sine(3.0));
+    let theta = ((1.0 - pull / 2.0) / (1.0 - a * a).sqrt()).acos();
+    let per_step = ((1.0 - a) / (1.0 + a)).sqrt();
+    let amplitude = |wave: &Wave| {
+        let [now, before] = [wave.u(), wave.previous()].map(|level| project(level, &shape));
+        let quadrature = (before * per_step - now * theta.cos()) / theta.sin();
+        now.hypot(quadrature)
+    };
+    run(&mut wave, 1);
+    let first = amplitude(&wave);
+    run(&mut wave, steps);
+    let ratio = amplitude(&wave) / first;
+    assert!((ratio / per_step.powi(steps as i32) - 1.0).abs() < 1e-5, "{ratio}");
+}
+
+/// 7.A.6: S of 0.71 and unequal spacings are judged by the 2-D form; the limit itself is stable.
+#[test]
+fn an_unstable_step_is_refused() {
+    let square = Grid::new(8, 8, 1.0, 1.0).unwrap();
+    let refused = Wave::new(square, medium(Boundary::Periodic, 0.71, 0.0)).err().unwrap();
+    assert!(matches!(refused, MediumError::Unstable { courant, .. } if courant > 1.0));
+    assert!(refused.to_string().contains("use field.dt of at most 0.7071"), "{refused}");
+    let flat = Grid::new(8, 8, 1.0, 0.5).unwrap();
+    assert!(Wave::new(flat, medium(Boundary::Periodic, 0.45, 0.0)).is_err());
+    assert!(Wave::new(flat, medium(Boundary::Periodic, 0.44, 0.0)).is_ok());
+    let limit = 1.0 / 2f64.sqrt();
+    let grid = Grid::new(33, 18, 1.0, 1.0).unwrap();
+    let mut wave = wave(grid, medium(Boundary::Periodic, 0.7, 0.0), &noise(33 * 18, 5));
+    assert!(Wave::new(square, medium(Boundary::Periodic, limit, 0.0)).is_ok());
+    run(&mut wave, 10_000);
+    assert!(wave.u().iter().all(|u| u.abs() < 50.0));
+}
+
+/// 7.A.7: exactly, not only to 1e-5.
+#[test]
+fn a_uniform_field_stays_what_it_is() {
+    for gamma in [0.0, 0.1, 3.0] {
+        let grid = Grid::new(9, 7, 1.0, 1.3).unwrap();
+        let mut wave = wave(grid, medium(Boundary::Periodic, 0.5, gamma), &[1.0; 63]);
+        run(&mut wave, 5000);
+        assert!(wave.u().iter().all(|u| *u == 1.0));
+    }
+}
+
+/// 7.A.8, at steps where single precision resolves the loss (see the limit in `wave.rs`):
+/// `u_n = (1-a^2)/gamma (1 - ((1-a)/(1+a))^n)`, and the same at half the step.
+#[test]
+fn a_uniform_push_comes_to_rest_as_the_scheme_says() {
+    for (dt, steps) in [(0.1, 200), (0.05, 400)] {
+        let (gamma, grid) = (0.1, Grid::new(4, 4, 1.0, 1.0).unwrap());
+        let mut wave = Wave::new(grid, medium(Boundary::Periodic, dt, gamma)).unwrap();
+        wave.start(&[0.0; 16], &[1.0; 16], &[0.0; 16]);
+        run(&mut wave, steps);
+        let a = 0.5 * gamma * dt;
+        let gone = ((1.0 - a) / (1.0 + a)).powi(steps as i32);
+        let expected = (1.0 - a * a) / gamma * (1.0 - gone);
+        assert!((f64::from(wave.u()[5]) / expected - 1.0).abs() < 1e-3, "{}", wave.u()[5]);
+    }
+}
+
+/// One step of the scheme written down cell by cell in double precision, edges as science 4.5 has
+/// them. The oracle for awkward sizes.
+fn naive(grid: Grid, m: Medium, wave: &Wave, u: &[f64], old: &[f64]) -> Vec<f64> {
+    let (nx, ny) = (grid.nx as isize, grid.ny as isize);
+    let held = !matches!(m.boundary, Boundary::Neumann | Boundary::Periodic);
+    let fold = |i: isize, n: isize| match m.boundary {
+        _ if n == 1 => 0,
+        Boundary::Periodic => i.rem_euclid(n),
+        _ if i < 0 => -i,
+        _ if i >= n => 2 * n - 2 - i,
+        _ => i,
+    };
+    let at = |u: &[f64], x: isize, y: isize| u[(fold(y, ny) * nx + fold(x, nx)) as usize];
+    let mut next = u.to_vec();
+    for y in 0..ny {
+        for x in 0..nx {
+            if held && (x == 0 || y == 0 || x == nx - 1 || y == ny - 1) {
+                continue;
+            }
+            let a = 0.5 * m.dt * wave.gamma_at(x as usize, y as usize);
+            let here = at(u, x, y);
+            let lap = (at(u, x - 1, y) + at(u, x + 1, y) - 2.0 * here) / grid.dx.powi(2)
+                + (at(u, x, y - 1) + at(u, x, y + 1) - 2.0 * here) / grid.dy.powi(2);
+            let i = (y * nx + x) as usize;
+            next[i] =
+                (2.0 * here - (1.0 - a) * old[i] + (m.speed * m.dt).powi(2) * lap) / (1.0 + a);
+        }
+    }
+    if m.boundary == Boundary::Absorbing && nx > 2 && ny > 2 {
+        let inner = next.clone();
+        for y in 0..ny {
+            for x in 0..nx {
+                let inside = |i: isize, n: isize| isize::from(i == 0) - isize::from(i == n - 1);
+                let (sx, sy) = (inside(x, nx), inside(y, ny));
+                if (sx, sy) == (0, 0) {
+                    continue;
+                }
+                let h = (sx as f64 * grid.dx).hypot(sy as f64 * grid.dy);
+                let (edge, inside) = ((y * nx + x) as usize, ((y + sy) * nx + x + sx) as usize);
+                let way = m.speed * m.dt;
+                next[edge] = u[inside] + (way - h) / (way + h) * (inner[inside] - u[edge]);
+            }
+        }
+    }
+    next
+}
+
+/// 7.A.14 and the dx != dy form: every boundary, every size, against the naive step.
+#[test]
+fn awkward_sizes_follow_the_scheme() {
+    let sizes = [1, 2, 3, 5, 17, 70, 131];
+    for boundary in BOUNDARIES {
+        for (nx, ny) in sizes.iter().flat_map(|nx| sizes.iter().map(move |ny| (*nx, *ny))) {
+            let grid = Grid::new(nx, ny, 1.0, 1.4).unwrap();
+            let m = medium(boundary, 0.55, 0.1);
+            let u0 = noise(grid.cells(), 42);
+            let mut wave = wave(grid, m, &u0);
+            let double = |level: &[f32]| level.iter().map(|u| f64::from(*u)).collect::<Vec<_>>();
+            let (mut u, mut old) = (double(wave.u()), double(wave.previous()));
+            for _ in 0..6 {
+                let next = naive(grid, m, &wave, &u, &old);
+                (old, u) = (u, next);
+                run(&mut wave, 1);
+            }
+            for (i, (ours, exact)) in wave.u().iter().zip(&u).enumerate() {
+                assert!(
+                    (f64::from(*ours) - exact).abs() < 1e-5,
+                    "{boundary:?} {nx} x {ny}, cell {i}: {ours}, {exact}"
+                );
+            }
+        }
+    }
+}
+
+/// 7.A.17: held edges keep a value that is not zero.
+#[test]
+fn held_edges_keep_their_values() {
+    let grid = Grid::new(9, 6, 1.0, 1.0).unwrap();
+    let u0 = noise(54, 9);
+    let mut wave = wave(grid, medium(Boundary::Dirichlet, 0.7, 0.2), &u0);
+    run(&mut wave, 10);
+    for (i, (now, then)) in wave.u().iter().zip(&u0).enumerate() {
+        let (x, y) = (i % 9, i / 9);
+        if x == 0 || x == 8 || y == 0 || y == 5 {
+            assert_eq!(now, then);
+        }
+    }
+}
+
+fn bits(field: impl IntoIterator<Item = f32>) -> Vec<u32> {
+    field.into_iter().map(f32::to_bits).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// 7.A.12: mirrored, transposed and turned fields stay so, to the last bit, at every boundary.
+    #[test]
+    fn symmetries_are_exact(n in 3usize..40, seed in 0u64..1000, kind in 0usize..5) {
+        let grid = Grid::new(n, n, 1.0, 1.0).unwrap();
+        let m = medium(BOUNDARIES[kind], 0.7, 0.05);
+        let u0 = noise(n * n, seed);
+        let end = |u0: &[f32]| {
+            let mut wave = wave(grid, m, u0);
+            run(&mut wave, 30);
+            wave.u().to_vec()
+        };
+        let map = |field: &[f32], place: &dyn Fn(usize, usize) -> (usize, usize)| -> Vec<f32> {
+            (0..n * n).map(|i| { let (x, y) = place(i % n, i / n); field[y * n + x] }).collect()
+        };
+        let plain = end(&u0);
+        let places: [&dyn Fn(usize, usize) -> (usize, usize); 4] = [
+            &|x, y| (n - 1 - x, y),
+            &|x, y| (x, n - 1 - y),
+            &|x, y| (y, x),
+            &|x, y| (n - 1 - y, x),
+        ];
+        for place in places {
+            prop_assert_eq!(bits(end(&map(&u0, place))), bits(map(&plain, place)));
+        }
+        if BOUNDARIES[kind] == Boundary::Periodic {
+            let shift: &dyn Fn(usize, usize) -> (usize, usize) = &|x, y| ((x + 2) % n, (y + 1) % n);
+            prop_assert_eq!(bits(end(&map(&u0, shift))), bits(map(&plain, shift)));
+        }
+    }
+}
+
+/// 7.A.13: strips on 1, 2, 3 and 5 threads, and a repeated run.
+#[test]
+fn threads_change_no_bit() {
+    for boundary in BOUNDARIES {
+        let grid = Grid::new(67, 330, 1.0, 1.0).unwrap();
+        let end = |threads| {
+            let workers = solver_proc::workers::Workers::new(common::pool(threads));
+            let mut wave = wave(grid, medium(boundary, 0.7, 0.01), &noise(grid.cells(), 1));
+            for _ in 0..40 {
+                wave.step(&workers, |_| {});
+            }
+            let energy = EnergyMeter::new(grid.ny).measure(&wave, &workers);
+            (bits(wave.u().iter().copied()), energy.to_bits())
+        };
+        let one = end(1);
+        for threads in [1, 2, 3, 5] {
+            assert_eq!(end(threads), one, "{boundary:?} on {threads} threads");
+        }
+    }
+}
