@@ -1,0 +1,300 @@
+//! The command line: every verb, every flag.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Agents coordinate through one shared field: launch, watch, record and query a swarm.
+#[derive(Debug, Parser)]
+#[command(name = "runtime", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 ok, 1 other failure, 2 usage, 3 not running, 4 no such project, agent, field or cell,
+5 bad configuration, 6 already running, 7 permission or sandbox, 8 timed out, 9 ABI or layout mismatch,
+10 a check failed, 70 restart limit, 130 second Ctrl-C.
+
+Examples:
+  runtime up                                   the demonstration swarm, in an empty folder
+  runtime up --drive recording.csv --ticks 7040 --set tick.rate_hz=0
+  runtime ps                                   in the same folder, from another terminal
+  runtime query 'SELECT name, count(*) FROM rs_agent GROUP BY name'";
+
+/// What every verb takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Swarm file, or a folder with one [default: ./swarm.toml, if there is one]
+    #[arg(short = 'f', long, global = true, env = "RSW_FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Project name [default: swarm.name, else the folder's name]
+    #[arg(short = 'p', long, global = true, env = "RSW_PROJECT")]
+    pub(crate) project: Option<String>,
+    /// Overrides one key of the swarm file, such as tick.rate_hz=50; may be repeated, or joined by `;`
+    #[arg(
+        long = "set",
+        global = true,
+        value_name = "KEY=VALUE",
+        env = "RSW_SET",
+        value_delimiter = ';'
+    )]
+    pub(crate) set: Vec<String>,
+    /// Prints JSON instead of tables
+    #[arg(long, global = true, env = "RSW_JSON")]
+    pub(crate) json: bool,
+    /// Colour [default: auto; NO_COLOR turns it off]
+    #[arg(long, global = true, value_enum, default_value = "auto", env = "RSW_COLOR")]
+    pub(crate) color: Color,
+    /// Says nothing but errors
+    #[arg(short, long, global = true, env = "RSW_QUIET")]
+    pub(crate) quiet: bool,
+    /// Says more
+    #[arg(short, long, global = true, env = "RSW_VERBOSE")]
+    pub(crate) verbose: bool,
+    /// Seconds to wait for an answer
+    #[arg(long, global = true, default_value_t = 10.0, env = "RSW_TIMEOUT", value_name = "S")]
+    pub(crate) timeout: f64,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Starts the swarm of this folder and stays with it; Ctrl-C stops it
+    Up(Up),
+    /// Stops the swarm of this folder
+    Down(Down),
+    /// Shows every process: what it is, how it is kept, how far it lags
+    Ps,
+    /// Shows how the swarm is, in a few lines; exit code 3 if it does not run
+    Status(StatusArgs),
+    /// Shows what processes printed
+    Logs(Logs),
+    /// Reads cells of the board, each without tearing
+    Peek(Peek),
+    /// Reads the kernel's counters
+    Counters,
+    /// Looks at the event ring
+    #[command(subcommand)]
+    Events(Events),
+    /// Looks at a field
+    #[command(subcommand)]
+    Field(Field),
+    /// Runs SQL on the recording, read-only
+    Query(Query),
+    /// Checks the recording: published = recorded + lost, checksums, integrity
+    Verify(Verify),
+    /// Checks the configuration
+    Validate(Validate),
+    /// Looks for what this machine lacks
+    Doctor,
+    /// Prints the version
+    Version,
+}
+
+/// `runtime up`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Up {
+    /// Only these agents (names of [agent.NAME] tables)
+    pub(crate) agents: Vec<String>,
+    /// Returns once the swarm is ready, and leaves it running
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// As -d, but returns once every agent is attached, after S seconds at most [default: 30]
+    #[arg(long, value_name = "S", num_args = 0..=1, default_missing_value = "30", require_equals = true)]
+    pub(crate) wait: Option<f64>,
+    /// Starts another number of one agent; may be repeated
+    #[arg(long, value_name = "AGENT=N")]
+    pub(crate) scale: Vec<String>,
+    /// Shows what would run, and runs nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// One source and one agent per numeric column of this CSV, one sample a tick
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) drive: Option<PathBuf>,
+    /// Runs this many ticks, recorded without loss, and stops
+    #[arg(long, value_name = "N")]
+    pub(crate) ticks: Option<u64>,
+    /// Cores of the kernel: auto, off, or a list such as 2,4-7
+    #[arg(long, value_name = "CORES")]
+    pub(crate) pin: Option<String>,
+}
+
+/// `runtime down`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Down {
+    /// Seconds between asking a process to end and killing it
+    #[arg(short = 't', long, default_value_t = 5.0, value_name = "S")]
+    pub(crate) grace: f64,
+    /// Also removes the recording
+    #[arg(long)]
+    pub(crate) purge: bool,
+}
+
+/// `runtime status`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StatusArgs {
+    /// Waits until the swarm runs, at most --timeout seconds
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+/// `runtime logs`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Logs {
+    /// Only these processes
+    pub(crate) names: Vec<String>,
+    /// Goes on with what they print (also: -f after the verb)
+    #[arg(short = 'F', long)]
+    pub(crate) follow: bool,
+    /// Lines of each
+    #[arg(short = 'n', long, default_value_t = 50)]
+    pub(crate) lines: usize,
+}
+
+/// `runtime peek`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Peek {
+    /// Cells; all without
+    pub(crate) cells: Vec<String>,
+}
+
+/// `runtime events`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Events {
+    /// Prints events, one a line
+    Tail(Tail),
+}
+
+/// `runtime events tail`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Tail {
+    /// Goes on with what comes (also: -f after the verb)
+    #[arg(short = 'F', long)]
+    pub(crate) follow: bool,
+    /// Where to begin: latest, oldest or a sequence [default: the last N events]
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) from: Option<String>,
+    /// How many events [default: 20, or no end with --follow]
+    #[arg(short = 'n', long)]
+    pub(crate) lines: Option<u64>,
+    /// Only these kinds
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Vec<String>,
+}
+
+/// `runtime field`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Field {
+    /// Shows the latest frame: of the running swarm, else of the recording
+    Show(FieldShow),
+}
+
+/// `runtime field show`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FieldShow {
+    /// Name of the field, such as ci or wave
+    pub(crate) name: String,
+    /// Writes a PNG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+    /// Writes a NumPy array, f32 [ny, nx]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) npy: Option<PathBuf>,
+    /// Draws it in the terminal
+    #[arg(long)]
+    pub(crate) term: bool,
+    /// Takes it from the recording even if the swarm runs
+    #[arg(long)]
+    pub(crate) recorded: bool,
+}
+
+/// `runtime query`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Query {
+    /// One SELECT
+    pub(crate) sql: String,
+    /// Folder of the recording [default: recorder.dir of this folder's swarm]
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// `runtime verify`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Verify {
+    /// Folder of the recording [default: recorder.dir of this folder's swarm]
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// `runtime validate`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Validate {
+    /// Prints every key with its value and where it came from
+    #[arg(long)]
+    pub(crate) print_effective: bool,
+}
+
+/// The words of the command line, with `-f` after `logs` or `tail` read as `--follow`: before the verb it is
+/// `--file`, as with other tools of this kind, and clap cannot tell the two places apart.
+pub(crate) fn words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut follows = false;
+    let mut events = false;
+    let each = words.map(|word| {
+        follows |= word == "logs" || (events && word == "tail");
+        events |= word == "events";
+        if follows && word == "-f" { OsString::from("--follow") } else { word }
+    });
+    each.collect()
+}
+
+impl Global {
+    /// The timeout, bounded to what a duration can hold.
+    pub(crate) fn timeout(&self) -> std::time::Duration {
+        let seconds =
+            if self.timeout.is_finite() { self.timeout.clamp(0.0, 86_400.0) } else { 10.0 };
+        std::time::Duration::from_secs_f64(seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Cli {
+        let all = words(line.split(' ').map(OsString::from));
+        Cli::try_parse_from(all).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn f_is_a_file_before_the_verb_and_follows_after_logs_and_tail() {
+        let cli = parse("runtime -f a.toml logs -f kernel");
+        assert_eq!(cli.global.file, Some("a.toml".into()));
+        assert!(matches!(cli.verb, Verb::Logs(Logs { follow: true, .. })));
+        let cli = parse("runtime -f a.toml events tail -f");
+        assert!(matches!(cli.verb, Verb::Events(Events::Tail(Tail { follow: true, .. }))));
+        assert_eq!(parse("runtime up -f a.toml").global.file, Some("a.toml".into()));
+        assert_eq!(parse("runtime up --wait").global.timeout, 10.0);
+        assert!(matches!(parse("runtime up --wait").verb, Verb::Up(Up { wait: Some(30.0), .. })));
+        assert!(matches!(parse("runtime up --wait=5").verb, Verb::Up(Up { wait: Some(5.0), .. })));
+    }
+}

@@ -1,0 +1,46 @@
+//! What each verb does.
+
+mod context;
+
+mod up;
+
+mod down;
+
+mod look;
+
+mod logs;
+
+mod plane;
+
+mod events;
+
+mod field;
+
+mod recording;
+
+mod setup;
+
+pub(crate) use context::Context;
+
+use crate::cli::{Events, Field, Verb};
+use crate::view::error::CliError;
+
+/// Runs one verb; the code is the program's exit code.
+pub(crate) fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
+    match verb {
+        Verb::Up(args) => up::run(context, &args),
+        Verb::Down(args) => down::run(context, &args),
+        Verb::Ps => look::ps(context),
+        Verb::Status(args) => look::status(context, &args),
+        Verb::Logs(args) => logs::run(context, &args),
+        Verb::Peek(args) => plane::peek(context, &args),
+        Verb::Counters => plane::counters(context),
+        Verb::Events(Events::Tail(args)) => events::tail(context, &args),
+        Verb::Field(Field::Show(args)) => field::show(context, &args),
+        Verb::Query(args) => recording::query(context, &args),
+        Verb::Verify(args) => recording::verify(context, &args),
+        Verb::Validate(args) => setup::validate(context, &args),
+        Verb::Doctor => setup::doctor(context),
+        Verb::Version => setup::version(context),
+    }
+}

@@ -1,0 +1,100 @@
+//! `runtime validate`, `runtime doctor`, `runtime version`.
+
+use rsw_schemas::{ABI_MAJOR, ABI_MINOR, LAYOUT_HASH, exit};
+use serde_json::json;
+
+use super::Context;
+use crate::cli::Validate;
+use crate::doctor::{self, DoctorContext, Status};
+use crate::project::Project;
+use crate::swarm::os_error;
+use crate::view::error::CliError;
+use crate::view::table::bytes;
+
+pub(super) fn validate(context: &Context, args: &Validate) -> Result<u8, CliError> {
+    let loaded = context.load(|_| {})?;
+    let topology = rsw_config::resolve(&loaded);
+    if args.print_effective {
+        context.print(&rsw_config::effective_toml(&loaded.config, &loaded.origins));
+        return Ok(exit::OK);
+    }
+    let plane_bytes = rsw_config::plane_bytes_estimate(&topology);
+    if context.global.json {
+        context.print_json(&json!({
+            "schema": "rsw.validate/1",
+            "ok": true,
+            "project": topology.project,
+            "file": loaded.file,
+            "agents": topology.agents.len(),
+            "sources": topology.sources.len(),
+            "courant": topology.courant,
+            "dt": topology.dt,
+            "plane_bytes": plane_bytes.to_string(),
+            "notes": loaded.notes,
+        }));
+        return Ok(exit::OK);
+    }
+    let file = loaded
+        .file
+        .as_ref()
+        .map_or("no swarm file: the demonstration swarm".into(), |file| file.display().to_string());
+    let [nx, ny] = topology.config.field.size;
+    context.print(&format!(
+        "{file}\nok: field {nx} x {ny}, dt {:.4} (Courant number {:.3} of at most 1), {} sources, {} agents, plane {}",
+        topology.dt,
+        topology.courant,
+        topology.sources.len(),
+        topology.agents.len(),
+        bytes(plane_bytes),
+    ));
+    for note in &loaded.notes {
+        context.note(&format!("note: {note}"));
+    }
+    Ok(exit::OK)
+}
+
+pub(super) fn doctor(context: &Context) -> Result<u8, CliError> {
+    let topology = rsw_config::resolve(&context.load(|_| {})?);
+    let project = Project::new(&topology.project, &topology.folder);
+    let running = context.client().is_ok();
+    let leftovers = [&project.run_dir, &project.loan_dir]
+        .into_iter()
+        .filter(|folder| !running && folder.exists())
+        .map(|folder| folder.display().to_string())
+        .collect();
+    let checks = doctor::checks(&DoctorContext {
+        root: "/".into(),
+        topology: &topology,
+        run_dir: project.run_dir.clone(),
+        bin_dir: rsw_os::process::current_exe_folder().map_err(os_error)?,
+        version: env!("CARGO_PKG_VERSION"),
+        leftovers,
+    });
+    if context.global.json {
+        context.print_json(&doctor::to_json(&checks));
+    } else {
+        context.print(&doctor::to_text(&checks));
+    }
+    let failed = checks.iter().any(|check| check.status == Status::Fail);
+    Ok(if failed { exit::CHECK_FAILED } else { exit::OK })
+}
+
+pub(super) fn version(context: &Context) -> Result<u8, CliError> {
+    let version = env!("CARGO_PKG_VERSION");
+    if context.global.json {
+        context.print_json(&json!({
+            "schema": "rsw.version/1",
+            "version": version,
+            "abi": format!("{ABI_MAJOR}.{ABI_MINOR}"),
+            "layout_hash": format!("{LAYOUT_HASH:016x}"),
+        }));
+        return Ok(exit::OK);
+    }
+    context.print(&format!(
+        "runtime {version}, ABI {ABI_MAJOR}.{ABI_MINOR}, layout {LAYOUT_HASH:016x}"
+    ));
+    if context.global.verbose {
+        context.print(&rsw_schemas::dump());
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,129 @@
+//! Where one project lives: its name, its folder, and the places that carry both so that two never meet.
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::view::error::CliError;
+use rsw_schemas::exit;
+
+/// Longest part of a project's name in a path: a socket's path has at most 107 bytes.
+const NAME_IN_PATH_BYTES: usize = 24;
+
+/// A project on this machine, for this user.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its folder, absolute.
+    pub(crate) folder: PathBuf,
+    /// Sockets, lock and topology while it runs; gone after `down`.
+    pub(crate) run_dir: PathBuf,
+    /// Loans while it runs, in memory if the machine offers it; gone after `down`.
+    pub(crate) loan_dir: PathBuf,
+    /// What its processes said; kept.
+    pub(crate) log_dir: PathBuf,
+}
+
+impl Project {
+    /// The project of that name in that folder.
+    pub(crate) fn new(name: &str, folder: &Path) -> Self {
+        let short: String = name.chars().take(NAME_IN_PATH_BYTES).filter(char::is_ascii).collect();
+        let id = format!("{short}-{:012x}", hash(name, folder) & 0xffff_ffff_ffff);
+        let uid = rsw_os::process::uid();
+        let run_base = std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|path| path.is_dir())
+            .map_or_else(|| PathBuf::from(format!("/tmp/rsw-{uid}")), |path| path.join("rsw"));
+        let shm = Path::new("/dev/shm");
+        let run_dir = run_base.join(&id);
+        let loan_dir = if shm.is_dir() {
+            shm.join(format!("rsw-{uid}")).join(&id)
+        } else {
+            run_dir.join("loans")
+        };
+        let state_base = std::env::var_os("XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")))
+            .unwrap_or_else(|| run_base.clone());
+        let log_dir = state_base.join("rsw").join(&id);
+        Self { name: name.to_owned(), folder: folder.to_owned(), run_dir, loan_dir, log_dir }
+    }
+
+    /// Held by the supervisor for as long as it lives.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.run_dir.join("lock")
+    }
+
+    /// The supervisor's socket, for the command line.
+    pub(crate) fn control_path(&self) -> PathBuf {
+        self.run_dir.join("control.sock")
+    }
+
+    /// The gateway's socket, for agents that come by themselves.
+    pub(crate) fn socket_path(&self) -> PathBuf {
+        self.run_dir.join("swarm.sock")
+    }
+
+    /// What the kernel, the gateway and the recorder read.
+    pub(crate) fn topology_path(&self) -> PathBuf {
+        self.run_dir.join("topology.json")
+    }
+
+    /// The processes of this run, for whoever has to clean up after a supervisor that was killed.
+    pub(crate) fn processes_path(&self) -> PathBuf {
+        self.run_dir.join("processes")
+    }
+
+    /// Log of one process.
+    pub(crate) fn log_path(&self, process: &str) -> PathBuf {
+        self.log_dir.join(format!("{process}.log"))
+    }
+
+    /// Makes every folder, each for this user alone. The folders above them carry predictable names, so they
+    /// are checked first: whoever owns those could swap ours.
+    pub(crate) fn make_folders(&self) -> Result<(), CliError> {
+        for folder in [&self.run_dir, &self.loan_dir, &self.log_dir] {
+            for part in folder.parent().into_iter().chain([folder.as_path()]) {
+                make_own(part)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn make_own(folder: &Path) -> Result<(), CliError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let found = made.and_then(|()| std::fs::symlink_metadata(folder)).map_err(|error| {
+        CliError::new(exit::PERMISSION, "folder", format!("{}: {error}", folder.display()))
+            .hint("set XDG_RUNTIME_DIR and XDG_STATE_HOME to folders of yours")
+    })?;
+    if found.is_dir() && found.uid() == rsw_os::process::uid() && found.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let words = format!("{} belongs to, or can be written by, somebody else", folder.display());
+    Err(CliError::new(exit::PERMISSION, "folder", words)
+        .hint("remove it, or set XDG_RUNTIME_DIR and XDG_STATE_HOME to folders of yours"))
+}
+
+fn hash(name: &str, folder: &Path) -> u64 {
+    let bytes =
+        name.bytes().chain([0]).chain(folder.as_os_str().as_encoded_bytes().iter().copied());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_folders_and_two_names_never_share_a_path() {
+        let one = Project::new("demo", Path::new("/a"));
+        assert_ne!(one.run_dir, Project::new("demo", Path::new("/b")).run_dir);
+        assert_ne!(one.loan_dir, Project::new("omed", Path::new("/a")).loan_dir);
+        assert_eq!(one.run_dir, Project::new("demo", Path::new("/a")).run_dir);
+        let long = Project::new(&"x".repeat(200), Path::new("/a"));
+        assert!(long.control_path().as_os_str().len() < 107);
+    }
+}
