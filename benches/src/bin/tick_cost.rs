@@ -1,0 +1,122 @@
+//! Prints what a tick costs, solver and metrics apart: `tick_cost [--smoke]`.
+//!
+//! Goal: the ratio of a full evaluation of the metrics to a step of the solver, on one machine, in one
+//! run. Non-goal: absolute figures that another machine could be held to.
+//! With `--smoke` a few ticks run and a hash of every field is printed, the same on all machines.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rsw_benches::{Spread, hash, machine};
+use rsw_config::{NamedSource, SourceSection, SwarmConfig, Topology};
+use solver_proc::engine::Engine;
+
+/// Fields by side, and ticks of one run.
+const CASES: [(u32, usize); 2] = [(256, 400), (1024, 30)];
+const THREADS: [usize; 2] = [1, 2];
+const RUNS: usize = 5;
+const FIELDS: [&str; 5] = ["wave", "ci", "coherence", "gain", "dwell"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    match std::env::args().nth(1).as_deref() {
+        None => measure(),
+        Some("--smoke") => smoke(),
+        Some(other) => Err(format!("\"{other}\" is unknown: there is --smoke, or nothing").into()),
+    }
+}
+
+fn measure() -> Result<(), Box<dyn Error>> {
+    println!("{}", machine());
+    println!("8 steps a tick, metrics at every tick; medians of {RUNS} runs (smallest..largest)");
+    println!(
+        "{:>7} {:>11} {:>26} {:>8} {:>28} {:>14}",
+        "threads", "field", "a step, us", "Gcell/s", "metrics, us", "metrics/step"
+    );
+    for threads in THREADS {
+        for (side, ticks) in CASES {
+            let mut engine = engine(side, threads)?;
+            // The waves fill the field first.
+            for _ in 0..side / 4 {
+                engine.tick();
+            }
+            let runs: Vec<[f64; 2]> = (0..RUNS).map(|_| run(&mut engine, ticks)).collect();
+            let spread = |of: fn(&[f64; 2]) -> f64| Spread::of(runs.iter().map(of).collect());
+            let (step, metrics) = (spread(|run| run[0]), spread(|run| run[1]));
+            let ratio = spread(|run| run[1] / run[0]);
+            let (Some(step), Some(metrics), Some(ratio)) = (step, metrics, ratio) else { continue };
+            let rate = f64::from(side).powi(2) / step.median / 1e3;
+            println!(
+                "{threads:>7} {:>11} {step:>26} {rate:>8.2} {metrics:>28} {:>14.1}",
+                format!("{side} x {side}"),
+                ratio.median
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Median cost of a step and of an evaluation over `ticks` ticks, in us.
+fn run(engine: &mut Engine, ticks: usize) -> [f64; 2] {
+    let (mut solver, mut metrics) = (Vec::with_capacity(ticks), Vec::with_capacity(ticks));
+    for _ in 0..ticks {
+        let report = engine.tick();
+        solver.push(report.solver_ns);
+        metrics.push(report.metrics_ns);
+    }
+    [median_us(&mut solver) / 8.0, median_us(&mut metrics)]
+}
+
+fn median_us(samples_ns: &mut [u64]) -> f64 {
+    let middle = samples_ns.len() / 2;
+    *samples_ns.select_nth_unstable(middle).1 as f64 / 1e3
+}
+
+fn smoke() -> Result<(), Box<dyn Error>> {
+    let results = THREADS.map(|threads| -> Result<u64, Box<dyn Error>> {
+        let mut engine = engine(200, threads)?;
+        for _ in 0..5 {
+            engine.tick();
+        }
+        let fields = FIELDS.iter().filter_map(|name| engine.field(name));
+        Ok(fields.fold(0xcbf2_9ce4_8422_2325, |seed, field| hash(field, seed)))
+    });
+    let [one, two] = results;
+    let (one, two) = (one?, two?);
+    println!("{one:016x}");
+    if one != two {
+        return Err(format!("one thread came to {one:016x}, two to {two:016x}").into());
+    }
+    Ok(())
+}
+
+fn engine(side: u32, threads: usize) -> Result<Engine, Box<dyn Error>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    Ok(Engine::new(&topology(side), Arc::new(pool))?)
+}
+
+/// The demonstration field: absorbing edges, two oscillators.
+fn topology(side: u32) -> Topology {
+    let mut config = SwarmConfig::default();
+    config.field.size = [side, side];
+    let source = |name: &str, at, frequency| NamedSource {
+        name: name.into(),
+        source: SourceSection { at, frequency: Some(frequency), ..SourceSection::default() },
+    };
+    let sources =
+        vec![source("a", [side / 4; 2], 0.05), source("b", [side * 3 / 4, side / 4], 0.07)];
+    let courant = 0.7f64;
+    Topology {
+        tick_period_ns: config.tick.period_ns,
+        config: SwarmConfig { agent: BTreeMap::new(), ..config },
+        project: "tick-cost".into(),
+        folder: PathBuf::from("."),
+        dt: courant / 2f64.sqrt(),
+        courant,
+        report_ticks: 100,
+        ticks_limit: None,
+        sources,
+        agents: Vec::new(),
+    }
+}
