@@ -276,7 +276,7 @@ pub enum Gain {
     Rms,
     /// <|A|>_w/A_ref.
     Abs,
-    /// <E>_w (1-delta)/A_ref.
+    /// `<E>_w (1-delta)/A_ref`.
     Envelope,
 }
 
