@@ -16,7 +16,7 @@
 //! | store | load | what becomes visible |
 //! |---|---|---|
 //! | W0: `tail`, then fence(release), then bytes | R2: fence(acquire), then `tail` | a copy that saw newer bytes sees the raised tail |
-//! | W1: the ring's cursor, release (the event that describes the stream) | R0: the ring's cursor, acquire | the stream |
+//! | the stamp of the event that describes the stream, release (`ring.W2`) | that stamp, acquire (`ring.R1`) | the stream |
 //!
 //! # Death
 //!
@@ -118,8 +118,8 @@ pub(crate) fn copy(
     if end > capacity || !at.is_multiple_of(8) {
         return Err(malformed);
     }
-    out.clear();
-    region.copy_bytes(HEAD_WORDS + (at / 8) as usize, len_bytes as usize, out);
+    out.resize(len_bytes as usize, 0);
+    region.copy_bytes(HEAD_WORDS + (at / 8) as usize, out);
     fence("arena.R2", Ordering::Acquire);
     if region.load(TAIL_WORD, Ordering::Relaxed) > position_bytes {
         return Err(BatchError::Overwritten { position_bytes });

@@ -183,16 +183,17 @@ impl FieldReader {
         self.desc.load(LATEST_WORD, acquire("frame.R0"))
     }
 
-    /// Replaces `out` by a complete copy of the latest frame. Bounded; never blocks.
+    /// Replaces `out` by a complete copy of the latest frame. Bounded; never blocks. What `out` holds after an
+    /// error is unspecified.
     pub fn copy_latest(&self, out: &mut Vec<u8>) -> Result<FrameInfo, FrameError> {
         for _ in 0..RETRIES_MAX {
             let frame = self.latest();
             if frame == 0 {
                 return Err(FrameError::None);
             }
-            out.clear();
             if let Some(info) = self.copy_frame(frame, |frames, first, len| {
-                frames.copy_bytes(first, len, out);
+                out.resize(len, 0);
+                frames.copy_bytes(first, out);
             }) {
                 return Ok(info);
             }
@@ -211,7 +212,7 @@ impl FieldReader {
                 return Err(FrameError::None);
             }
             if let Some(info) = self.copy_frame(frame, |frames, first, len| {
-                frames.copy_words(first, &mut out[..len.div_ceil(8)]);
+                frames.copy_bytes(first, bytemuck::cast_slice_mut(&mut out[..len.div_ceil(8)]));
             }) {
                 return Ok(info);
             }

@@ -39,16 +39,14 @@
 //!
 //! `latch::tests`; `models`: `latch_is_whole`, and each ordering taken away.
 
-use crate::memory::{RoRegion, RwRegion};
-use crate::sync::{Ordering, acquire, fence, release};
+use crate::sync::{AtomicU64, Ordering, acquire, fence, release};
 
 /// Tries before a reader gives up; one try fails only if a whole write happened during a copy of a few words.
 pub const RETRIES_MAX: u32 = 64;
 
-/// Writes `copy` as the next value.
+/// Writes `copy` as the next value of the cell that lies in `words`.
 #[inline]
-pub fn write<const W: usize>(cell: &RwRegion, copy: &[u64; W]) {
-    let words = cell.words();
+pub(crate) fn write<const W: usize>(words: &[AtomicU64], copy: &[u64; W]) {
     let next = words[0].load(Ordering::Relaxed).wrapping_add(1);
     let hidden = 1 + (next & 1) as usize * W;
     fence("latch.W0", Ordering::Release);
@@ -60,13 +58,14 @@ pub fn write<const W: usize>(cell: &RwRegion, copy: &[u64; W]) {
 
 /// Reads a complete value and the number of writes that made it, or `None` if the writer outran every try.
 #[inline]
-pub fn read<const W: usize>(cell: &RoRegion) -> Option<(u64, [u64; W])> {
-    let mut out = [0; W];
+pub(crate) fn read<const W: usize>(words: &[AtomicU64]) -> Option<(u64, [u64; W])> {
     for _ in 0..RETRIES_MAX {
-        let before = cell.load(0, acquire("latch.R1"));
-        cell.copy_words(1 + (before & 1) as usize * W, &mut out);
+        let before = words[0].load(acquire("latch.R1"));
+        let visible = 1 + (before & 1) as usize * W;
+        let copy = &words[visible..visible + W];
+        let out = core::array::from_fn(|at| copy[at].load(Ordering::Relaxed));
         fence("latch.R2", Ordering::Acquire);
-        if cell.load(0, Ordering::Relaxed) == before {
+        if words[0].load(Ordering::Relaxed) == before {
             return Some((before, out));
         }
         core::hint::spin_loop();
@@ -77,6 +76,7 @@ pub fn read<const W: usize>(cell: &RoRegion) -> Option<(u64, [u64; W])> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::memory::RwRegion;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
             scope.spawn(|| {
                 let mut last = 0;
                 while !stop.load(Relaxed) {
-                    if let Some((sequence, [a, b, c])) = read::<3>(&reader) {
+                    if let Some((sequence, [a, b, c])) = read::<3>(reader.words()) {
                         assert!(a == b && b == c, "torn: {a} {b} {c}");
                         assert!(sequence >= last);
                         last = sequence;
@@ -96,19 +96,19 @@ mod tests {
                 }
             });
             for value in 1..200_000u64 {
-                write(&cell, &[value; 3]);
+                write(cell.words(), &[value; 3]);
             }
             stop.store(true, Relaxed);
         });
-        assert_eq!(read::<3>(&reader), Some((199_999, [199_999; 3])));
+        assert_eq!(read::<3>(reader.words()), Some((199_999, [199_999; 3])));
     }
 
     #[test]
     fn a_half_written_copy_stays_hidden() {
         let cell = RwRegion::heap(16);
-        write(&cell, &[7u64; 3]);
+        write(cell.words(), &[7u64; 3]);
         // The writer dies after one store to the hidden copy of the next write.
         cell.words()[1].store(99, Ordering::Relaxed);
-        assert_eq!(read::<3>(&cell.read_only()), Some((1, [7; 3])));
+        assert_eq!(read::<3>(cell.words()), Some((1, [7; 3])));
     }
 }

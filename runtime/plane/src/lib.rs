@@ -5,13 +5,14 @@
 //! after any store leaves every structure readable. Non-goals: no Arrow, no configuration, no async runtime,
 //! and no repair: a restarted kernel makes a new plane.
 //!
-//! Memory that another process writes is never a `&T` here. Every shared word is an atomic, every bulk copy
-//! is a loop of relaxed atomic words, revalidated.
+//! Memory that another process writes is never a `&T` here. Every shared word is an atomic, every bulk copy is
+//! opaque to the compiler and revalidated.
 //!
 //! Reading order: [`memory`] (what a region of words is), the four protocols [`latch`], [`ring`], [`frame`],
 //! [`arena`], then [`segment`] (birth certificate and seals), [`wait`], and the two doors [`PlaneWriter`] and
 //! [`PlaneReader`].
 
+mod copy;
 mod sync;
 
 pub mod memory;

@@ -2,13 +2,21 @@
 //!
 //! The words lie in a mapped plane, or on the heap for tests and models. A [`RoRegion`] can only be loaded
 //! from, so a reader cannot even be written that stores.
+//!
+//! Small things are copied word by word, relaxed; whole frames by one instruction that the compiler cannot look
+//! into ([`crate::copy`]). Either way the caller revalidates.
 
+use core::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::copy;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Keeps the memory behind a region alive.
-pub(crate) trait Backing: Send + Sync {
+///
+/// # Safety
+/// [`Self::words`] returns the same words, at the same address, for as long as the value lives.
+pub(crate) unsafe trait Backing: Send + Sync {
     /// All words, in order.
     fn words(&self) -> &[AtomicU64];
 }
@@ -16,7 +24,8 @@ pub(crate) trait Backing: Send + Sync {
 /// Words on the heap: the plane of tests and models.
 pub(crate) struct Heap(Vec<AtomicU64>);
 
-impl Backing for Heap {
+// SAFETY: the vector is never changed, so its words stay where they are.
+unsafe impl Backing for Heap {
     fn words(&self) -> &[AtomicU64] {
         &self.0
     }
@@ -31,22 +40,26 @@ pub struct RwRegion {
 /// A region that may only be loaded from.
 #[derive(Clone)]
 pub struct RoRegion {
+    /// A part of the words of `backing`, kept as an address so that the hot paths follow one pointer.
+    words: NonNull<[AtomicU64]>,
     backing: Arc<dyn Backing>,
-    first_word: usize,
-    word_count: usize,
 }
+
+// SAFETY: the words are atomics behind a backing that is `Send` and `Sync` itself.
+unsafe impl Send for RoRegion {}
+// SAFETY: as above.
+unsafe impl Sync for RoRegion {}
 
 impl RwRegion {
     /// `word_count` zero words on the heap.
     pub fn heap(word_count: usize) -> Self {
         let words = (0..word_count).map(|_| AtomicU64::new(0)).collect();
-        Self { inner: RoRegion { backing: Arc::new(Heap(words)), first_word: 0, word_count } }
+        Self { inner: RoRegion::over(Arc::new(Heap(words))) }
     }
 
     #[cfg(not(loom))]
     pub(crate) fn mapped(backing: Arc<dyn Backing>) -> Self {
-        let word_count = backing.words().len();
-        Self { inner: RoRegion { backing, first_word: 0, word_count } }
+        Self { inner: RoRegion::over(backing) }
     }
 
     /// The same words, for loading only.
@@ -67,25 +80,25 @@ impl RwRegion {
 }
 
 impl RoRegion {
+    fn over(backing: Arc<dyn Backing>) -> Self {
+        Self { words: NonNull::from(backing.words()), backing }
+    }
+
     #[cfg(not(loom))]
     pub(crate) fn mapped(backing: Arc<dyn Backing>) -> Self {
-        let word_count = backing.words().len();
-        Self { backing, first_word: 0, word_count }
+        Self::over(backing)
     }
 
     /// A part of this region, or `None` if it does not lie inside.
     pub fn part(&self, first_word: usize, word_count: usize) -> Option<Self> {
         let end = first_word.checked_add(word_count)?;
-        (end <= self.word_count).then(|| Self {
-            backing: self.backing.clone(),
-            first_word: self.first_word + first_word,
-            word_count,
-        })
+        let words = NonNull::from(self.words().get(first_word..end)?);
+        Some(Self { words, backing: self.backing.clone() })
     }
 
     /// Words in the region.
     pub fn word_count(&self) -> usize {
-        self.word_count
+        self.words.len()
     }
 
     /// Loads one word. Panics outside the region.
@@ -96,10 +109,14 @@ impl RoRegion {
 
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
-        &self.backing.words()[self.first_word..self.first_word + self.word_count]
+        // SAFETY: made from a part of the backing's words; they stay in place as long as `backing` lives, and
+        // it lives at least as long as the borrow of `self`.
+        unsafe { self.words.as_ref() }
     }
 
-    /// Copies words out, relaxed: the caller revalidates.
+    /// Copies words out one by one, relaxed: the caller revalidates.
+    #[cfg(not(loom))]
+    #[inline]
     pub(crate) fn copy_words(&self, first_word: usize, out: &mut [u64]) {
         let words = &self.words()[first_word..first_word + out.len()];
         for (to, from) in out.iter_mut().zip(words) {
@@ -107,36 +124,15 @@ impl RoRegion {
         }
     }
 
-    /// Appends `len_bytes` bytes that start at `first_word`, relaxed: the caller revalidates.
-    pub(crate) fn copy_bytes(&self, first_word: usize, len_bytes: usize, out: &mut Vec<u8>) {
-        let whole = len_bytes / 8;
-        let words = &self.words()[first_word..first_word + len_bytes.div_ceil(8)];
-        out.reserve(len_bytes);
-        for word in &words[..whole] {
-            out.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
-        }
-        if let Some(last) = words.get(whole) {
-            let bytes = last.load(Ordering::Relaxed).to_ne_bytes();
-            out.extend_from_slice(&bytes[..len_bytes - whole * 8]);
-        }
+    /// Copies many bytes out, beginning at `first_word`: the caller revalidates.
+    pub(crate) fn copy_bytes(&self, first_word: usize, out: &mut [u8]) {
+        copy::load(&self.words()[first_word..first_word + out.len().div_ceil(8)], out);
     }
 }
 
-/// Stores bytes into words from `first_word` on, relaxed; the rest of a last partial word becomes zero.
+/// Stores bytes into words from `first_word` on; the rest of a last partial word becomes zero.
 pub(crate) fn store_bytes(words: &[AtomicU64], first_word: usize, bytes: &[u8]) {
-    let words = &words[first_word..first_word + bytes.len().div_ceil(8)];
-    let mut chunks = bytes.chunks_exact(8);
-    for (word, chunk) in words.iter().zip(&mut chunks) {
-        let mut raw = [0u8; 8];
-        raw.copy_from_slice(chunk);
-        word.store(u64::from_ne_bytes(raw), Ordering::Relaxed);
-    }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let mut raw = [0u8; 8];
-        raw[..rest.len()].copy_from_slice(rest);
-        words[words.len() - 1].store(u64::from_ne_bytes(raw), Ordering::Relaxed);
-    }
+    copy::store(&words[first_word..first_word + bytes.len().div_ceil(8)], bytes);
 }
 
 /// Words in a POD whose size is a multiple of eight.
@@ -155,9 +151,14 @@ mod tests {
             let region = RwRegion::heap(8);
             let bytes: Vec<u8> = (0..len as u8).map(|b| b ^ 0x5a).collect();
             store_bytes(region.words(), 1, &bytes);
-            let mut out = Vec::new();
-            region.read_only().copy_bytes(1, len, &mut out);
+            let mut out = vec![0xff; len];
+            region.read_only().copy_bytes(1, &mut out);
             assert_eq!(out, bytes);
+            assert!(
+                region.words()[1 + len.div_ceil(8)..]
+                    .iter()
+                    .all(|w| w.load(Ordering::Relaxed) == 0)
+            );
         }
     }
 

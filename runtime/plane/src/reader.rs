@@ -95,9 +95,9 @@ impl PlaneReader {
         self.control_word(offset_of!(ControlLines, heartbeat_mono_ns))
     }
 
-    /// Sequence of the next event to be published.
+    /// Sequence of the next event to be published. Right also after the kernel's death, at any instant.
     pub fn ring_cursor(&self) -> u64 {
-        self.control_word(offset_of!(ControlLines, cursor))
+        self.ring_from(self.header.first_sequence).cursor()
     }
 
     /// Slots of the ring.
@@ -114,6 +114,10 @@ impl PlaneReader {
             StartAt::Oldest => cursor.wrapping_sub(published.min(self.ring_capacity())),
             StartAt::Sequence(sequence) => sequence,
         };
+        self.ring_from(start)
+    }
+
+    fn ring_from(&self, start: u64) -> RingReader {
         RingReader::new(
             self.ring.clone(),
             self.control.clone(),
@@ -272,13 +276,22 @@ pub enum BoardError {
 #[derive(Clone)]
 pub struct BoardReader {
     cells: Vec<CellInfo>,
-    lines: Vec<RoRegion>,
+    lines: RoRegion,
+}
+
+/// The ticks that the cells of a snapshot come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotTicks {
+    /// The oldest.
+    pub oldest: u64,
+    /// The newest; all cells are of one tick if it equals `oldest`.
+    pub newest: u64,
 }
 
 impl BoardReader {
     fn new(region: &RoRegion, count: usize) -> Result<Self, AttachError> {
         let wrong = |reason: String| AttachError::Region { region: "board", reason };
-        let (mut cells, mut lines) = (Vec::new(), Vec::new());
+        let mut cells = Vec::new();
         for at in 0..count {
             let mut words = [0u64; words_of::<CellDesc>()];
             region.copy_words(at * words_of::<CellDesc>(), &mut words);
@@ -287,9 +300,6 @@ impl BoardReader {
             let cell_type = CellType::from_u32(desc.cell_type).ok_or_else(|| {
                 wrong(format!("has a cell \"{name}\" of type {}", desc.cell_type))
             })?;
-            let first = count * words_of::<CellDesc>() + at * words_of::<CellLine>();
-            let line = region.part(first, words_of::<CellLine>());
-            lines.push(line.ok_or_else(|| wrong(format!("has no room for cell \"{name}\"")))?);
             cells.push(CellInfo {
                 name,
                 unit: text::unpack(&desc.unit),
@@ -297,6 +307,9 @@ impl BoardReader {
                 meaning: text::unpack(&desc.meaning),
             });
         }
+        let lines = region
+            .part(count * words_of::<CellDesc>(), count * words_of::<CellLine>())
+            .ok_or_else(|| wrong(format!("has no room for {count} cells")))?;
         Ok(Self { cells, lines })
     }
 
@@ -310,15 +323,30 @@ impl BoardReader {
         self.cells.iter().position(|cell| cell.name == name)
     }
 
-    /// A complete value. Bounded; never blocks.
+    /// A complete value. Bounded; never blocks, never allocates.
+    #[inline]
     pub fn read(&self, cell: usize) -> Result<CellValue, BoardError> {
-        let line = self.lines.get(cell).ok_or(BoardError::NoSuchCell(cell))?;
-        let (_, [bits, tick, t_ns]) = latch::read::<3>(line).ok_or(BoardError::Busy(cell))?;
-        let value = match self.cells[cell].cell_type {
+        let info = self.cells.get(cell).ok_or(BoardError::NoSuchCell(cell))?;
+        let lines = self.lines.words().as_chunks::<{ words_of::<CellLine>() }>().0;
+        let (_, [bits, tick, t_ns]) = latch::read(&lines[cell]).ok_or(BoardError::Busy(cell))?;
+        let value = match info.cell_type {
             CellType::F64 => Value::F64(f64::from_bits(bits)),
             CellType::U64 => Value::U64(bits),
             CellType::I64 => Value::I64(bits as i64),
         };
         Ok(CellValue { value, tick, t_ns: t_ns as i64 })
+    }
+
+    /// Every cell's value, into the first places of `out`, which must hold as many as there are (fewer is a bug of the
+    /// caller). Each value is complete; whether all are of one tick, the answer tells. Bounded; never blocks, never
+    /// allocates.
+    pub fn snapshot(&self, out: &mut [CellValue]) -> Result<SnapshotTicks, BoardError> {
+        let mut ticks = SnapshotTicks { oldest: u64::MAX, newest: 0 };
+        for (cell, value) in out[..self.cells.len()].iter_mut().enumerate() {
+            *value = self.read(cell)?;
+            ticks.oldest = ticks.oldest.min(value.tick);
+            ticks.newest = ticks.newest.max(value.tick);
+        }
+        Ok(ticks)
     }
 }

@@ -2,37 +2,48 @@
 //!
 //! # Layout
 //!
-//! `slots` (a power of two) of 16 words; word 0 is the stamp, words 1..16 the event
-//! ([`rsw_schemas::event::Slot`]). The cursor lies on a line of its own in the control region.
+//! `slots` (a power of two) of 16 words, two cache lines; word 0 is the stamp, words 1..16 the event
+//! ([`rsw_schemas::event::Slot`]). An event with at most [`SHORT_BYTES`] of payload lies in the first line alone:
+//! neither side touches the other one. The cursor lies on a line of its own in the control region.
 //!
 //! # States
 //!
-//! Slot of sequence `s`: `2s+1` being written, `2s+2` complete (mod 2^64). An event is published when the
-//! cursor has passed it.
+//! Slot of sequence `s`: `2s+1` being written, `2s+2` complete (mod 2^64). What was pushed since the last commit is a
+//! batch; its first slot stays busy until the commit. Readers go in order, so that one stamp publishes the batch, and
+//! a caught-up reader watches the very cache line that will bring it the event: one line moves for a short event.
 //!
 //! # Invariants
 //!
-//! - I1: the cursor only grows, and every sequence below it has been complete.
-//! - I2: a slot is stored to only under a busy stamp.
-//! - I3: a reader returns an event only if the stamp was `2s+2` before and after the copy.
+//! - I1: a slot is stored to only under a busy stamp.
+//! - I2: a reader returns an event only if the stamp was `2s+2` before and after the copy.
+//! - I3: no reader is inside a batch that is not committed: it begins at or below the cursor, comes by the batch's
+//!   first slot, or is told a lap that ends at or below the cursor (a batch is at most one lap long).
 //! - I4: `received + lost = next_sequence - start` for every reader, always.
+//! - I5: the cursor only grows, and every sequence below it is published. It may trail by one batch, never lead.
 //!
 //! # Ordering
 //!
 //! | store | load | what becomes visible |
 //! |---|---|---|
 //! | W0: stamp = `2s+1`, then fence(release), then the event's words | R2: fence(acquire), then stamp | if the copy saw a word of a newer event, the second load sees its busy stamp or a later one |
-//! | W2: cursor, release | R0: cursor, acquire | all events below it, stamps included |
-//!
-//! The stamp itself needs no ordering of its own (W1, R1 are relaxed): the cursor publishes it.
+//! | W1: stamp = `2s+2` behind the first of a batch, release | R1: stamp, acquire | that event, to a reader that a lap brought there |
+//! | W2: stamp = `2s+2` of the first of a batch, release | R1: stamp, acquire | the whole batch, and all that was stored before it: frames, streams, cells |
+//! | W3: cursor, release | R0: cursor, acquire | all events below it, to a reader that begins there or looks how far it lags |
 //!
 //! # Death
 //!
 //! | writer dies after | readers see | who repairs |
 //! |---|---|---|
-//! | W0 | the events before; an old event in that slot is told as lost | nobody: the next plane begins at this cursor |
-//! | some words, or W1 | the same: the cursor has not passed it, so it never was published | nobody |
-//! | W2 | the event | nobody |
+//! | W0 | the events before; an old event in that slot is told as lost | nobody: the next plane begins at the end of this one |
+//! | some words, or W1 | the same: the batch's first slot is busy, so none of it was published | nobody |
+//! | W2 | the whole batch; the cursor trails by it | nobody: [`RingReader::cursor`] finds the end by the stamps |
+//! | W3 | the same | nobody |
+//!
+//! # Cost
+//!
+//! The reader never stores; the writer loads nothing that a reader touches. Caught up, a short event moves one line to
+//! each reader, a long one two; a batch moves the cursor's line only to who asks for the lag. The control region is not
+//! touched by a poll that finds its event.
 //!
 //! # Limits
 //!
@@ -41,7 +52,8 @@
 //!
 //! # Checked by
 //!
-//! `ring::tests`; `models`: `events_are_whole_and_laps_exact`, and each ordering taken away.
+//! `ring::tests`; `models`: `events_are_whole_and_laps_exact`, `batches_are_seen_whole`, `the_cursor_never_leads`, and each
+//! ordering taken away.
 
 #[cfg(not(loom))]
 use bytemuck::Zeroable;
@@ -50,13 +62,21 @@ use rsw_schemas::event::PAYLOAD_BYTES;
 use rsw_schemas::event::Slot;
 
 use crate::memory::{RoRegion, RwRegion, words_of};
-use crate::sync::{Ordering, acquire, fence, release};
+use crate::sync::{AtomicU64, Ordering, acquire, fence, release};
 
 /// Words of an event beside its stamp; a model explores every order of them, so it has two.
 pub const BODY_WORDS: usize = if cfg!(loom) { 2 } else { words_of::<Slot>() - 1 };
 const SLOT_WORDS: usize = 1 + BODY_WORDS;
 #[cfg(not(loom))]
 const HEAD_WORDS: usize = 3;
+/// Body words in the slot's first cache line.
+const SHORT_WORDS: usize = if cfg!(loom) { BODY_WORDS } else { 7 };
+/// Where `len_bytes` lies in the first body word.
+#[cfg(not(loom))]
+const LEN_SHIFT: u32 = 32;
+/// Largest payload of an event that takes one cache line.
+#[cfg(not(loom))]
+pub const SHORT_BYTES: usize = (SHORT_WORDS - HEAD_WORDS) * 8;
 
 /// An event beside its stamp.
 pub type Body = [u64; BODY_WORDS];
@@ -97,8 +117,15 @@ impl RingWriter {
     pub fn new(slots: RwRegion, cursor: RwRegion, first_sequence: u64) -> Self {
         let count = (slots.words().len() / SLOT_WORDS) as u64;
         assert!(count.is_power_of_two(), "a ring has a power of two of slots, not {count}");
-        cursor.words()[0].store(first_sequence, release("ring.W2"));
-        Self { slots, cursor, mask: count - 1, next: first_sequence, committed: first_sequence }
+        let mask = count - 1;
+        let ring = Self { slots, cursor, mask, next: first_sequence, committed: first_sequence };
+        // One lap earlier and never completed: no reader takes an unused slot for an event, wherever it starts.
+        for ahead in 0..count {
+            let sequence = first_sequence.wrapping_add(ahead);
+            ring.slot(sequence)[0].store(busy(sequence.wrapping_sub(count)), Ordering::Relaxed);
+        }
+        ring.cursor.words()[0].store(first_sequence, release("ring.W3"));
+        ring
     }
 
     /// Slots in the ring.
@@ -119,29 +146,35 @@ impl RingWriter {
     /// Writes one event and returns its sequence; nobody sees it before [`Self::commit`]. At most
     /// [`PAYLOAD_BYTES`] of payload (more is a bug of the caller). No system call, no allocation.
     #[cfg(not(loom))]
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, head: EventHead, payload: &[u8]) -> u64 {
         assert!(payload.len() <= PAYLOAD_BYTES, "a payload has at most {PAYLOAD_BYTES} bytes");
         let mut body: Body = [0; BODY_WORDS];
-        body[0] = u64::from(head.kind) | (payload.len() as u64) << 32;
+        body[0] = u64::from(head.kind) | (payload.len() as u64) << LEN_SHIFT;
         body[1] = u64::from(head.source) | u64::from(head.generation) << 32;
         body[2] = head.t_ns as u64;
         bytemuck::cast_slice_mut(&mut body[HEAD_WORDS..])[..payload.len()].copy_from_slice(payload);
         self.push_body(&body)
     }
 
-    /// As [`Self::push`], for an event that is words already: the protocol itself.
-    #[inline]
+    /// As [`Self::push`], for an event that is words already: the protocol itself. A batch is at most one lap long: at
+    /// the next push the writer commits it by itself.
+    #[inline(always)]
     pub fn push_body(&mut self, body: &Body) -> u64 {
+        if self.pending() > self.mask {
+            self.commit();
+        }
         let sequence = self.next;
-        let first = (sequence & self.mask) as usize * SLOT_WORDS;
-        let slot = &self.slots.words()[first..first + SLOT_WORDS];
+        let slot = self.slot(sequence);
         slot[0].store(busy(sequence), Ordering::Relaxed);
         fence("ring.W0", Ordering::Release);
-        for (word, value) in slot[1..].iter().zip(body) {
-            word.store(*value, Ordering::Relaxed);
+        store_words(&slot[1..=SHORT_WORDS], &body[..SHORT_WORDS]);
+        if is_long(body[0]) {
+            store_words(&slot[1 + SHORT_WORDS..], &body[SHORT_WORDS..]);
         }
-        slot[0].store(complete(sequence), Ordering::Relaxed); // W1
+        if sequence != self.committed {
+            slot[0].store(complete(sequence), release("ring.W1"));
+        }
         self.next = sequence.wrapping_add(1);
         sequence
     }
@@ -151,11 +184,46 @@ impl RingWriter {
     pub fn commit(&mut self) -> u64 {
         let count = self.pending();
         if count > 0 {
-            self.cursor.words()[0].store(self.next, release("ring.W2"));
+            self.slot(self.committed)[0].store(complete(self.committed), release("ring.W2"));
+            self.cursor.words()[0].store(self.next, release("ring.W3"));
             self.committed = self.next;
         }
         count
     }
+
+    #[inline]
+    fn slot(&self, sequence: u64) -> &[AtomicU64; SLOT_WORDS] {
+        slot_of(self.slots.words(), sequence & self.mask)
+    }
+}
+
+/// The slot at `index`. Panics outside the ring.
+#[inline]
+fn slot_of(words: &[AtomicU64], index: u64) -> &[AtomicU64; SLOT_WORDS] {
+    &words.as_chunks::<SLOT_WORDS>().0[index as usize]
+}
+
+#[inline]
+fn store_words(to: &[AtomicU64], from: &[u64]) {
+    for (word, value) in to.iter().zip(from) {
+        word.store(*value, Ordering::Relaxed);
+    }
+}
+
+#[inline]
+fn load_words(to: &mut [u64], from: &[AtomicU64]) {
+    for (value, word) in to.iter_mut().zip(from) {
+        *value = word.load(Ordering::Relaxed);
+    }
+}
+
+/// Whether an event with this first word takes its slot's second line.
+#[inline]
+fn is_long(word: u64) -> bool {
+    #[cfg(loom)]
+    return word == u64::MAX; // Never: a model's slot has one line.
+    #[cfg(not(loom))]
+    return (word >> LEN_SHIFT) as u16 as usize > SHORT_BYTES;
 }
 
 /// What one poll found.
@@ -211,6 +279,8 @@ pub struct RingReader {
     mask: u64,
     first: u64,
     next: u64,
+    /// It began beyond the cursor, and the cursor has not come to it yet.
+    early: bool,
     received: u64,
     lost: u64,
 }
@@ -228,7 +298,7 @@ impl RingReader {
     ) -> Self {
         let count = (slots.word_count() / SLOT_WORDS) as u64;
         assert!(count.is_power_of_two(), "a ring has a power of two of slots, not {count}");
-        Self {
+        let mut ring = Self {
             slots,
             control,
             cursor_word,
@@ -236,9 +306,12 @@ impl RingReader {
             mask: count - 1,
             first,
             next: start,
+            early: false,
             received: 0,
             lost: 0,
-        }
+        };
+        ring.early = start.wrapping_sub(ring.cursor()).cast_signed() > 0;
+        ring
     }
 
     /// Sequence of the next event it will return.
@@ -261,14 +334,32 @@ impl RingReader {
         self.mask + 1
     }
 
-    /// Sequence of the next event to be published.
+    /// Sequence of the next event to be published. Right also after the writer's death, between any two of its stores.
     pub fn cursor(&self) -> u64 {
-        self.control.load(self.cursor_word, acquire("ring.R0"))
+        let mut end = self.committed();
+        // At most a batch, and a batch is at most a lap.
+        for _ in 0..self.capacity() {
+            if self.stamp(end) != complete(end) {
+                break;
+            }
+            end = end.wrapping_add(1);
+        }
+        end
     }
 
-    /// Published events it has not read yet.
+    /// Published events it has not read yet; less by up to one batch while that is being committed.
     pub fn lag(&self) -> u64 {
-        self.cursor().wrapping_sub(self.next).cast_signed().max(0).cast_unsigned()
+        self.committed().wrapping_sub(self.next).cast_signed().max(0).cast_unsigned()
+    }
+
+    /// Whether a poll would find an event or a loss. One load, of the line that the event will come with.
+    #[inline]
+    pub fn ready(&self) -> bool {
+        if self.early {
+            return self.next.wrapping_sub(self.cursor()).cast_signed() < 0;
+        }
+        self.before_first()
+            || self.stamp(self.next).wrapping_sub(complete(self.next)).cast_signed() >= 0
     }
 
     #[cfg(not(loom))]
@@ -294,79 +385,101 @@ impl RingReader {
     /// As [`Self::poll`], for an event as words: the protocol itself.
     #[inline]
     pub fn poll_body(&mut self, body: &mut Body) -> PolledBatch {
-        let cursor = self.cursor();
-        let behind = cursor.wrapping_sub(self.next).cast_signed();
-        if behind <= 0 {
-            return PolledBatch::Empty;
-        }
-        if behind.cast_unsigned() > self.capacity() {
-            return self.lap_to(cursor.wrapping_sub(self.capacity()));
-        }
         match self.copy(self.next, body) {
-            Ok(()) => {
+            Ok(()) if !self.early => {
                 let first = self.next;
                 self.next = first.wrapping_add(1);
                 self.received += 1;
                 PolledBatch::Events { first, count: 1 }
             }
-            Err(stamp) => self.lap_past(stamp),
+            Ok(()) => self.miss(complete(self.next)),
+            Err(stamp) => self.miss(stamp),
         }
     }
 
     /// As many consecutive events as there are and as fit. A lap is returned alone, before what follows it.
     #[cfg(not(loom))]
     pub fn poll_batch(&mut self, out: &mut [Slot]) -> PolledBatch {
-        let cursor = self.cursor();
-        let behind = cursor.wrapping_sub(self.next).cast_signed();
-        if behind <= 0 || out.is_empty() {
-            return PolledBatch::Empty;
-        }
-        if behind.cast_unsigned() > self.capacity() {
-            return self.lap_to(cursor.wrapping_sub(self.capacity()));
-        }
         let first = self.next;
-        let wanted = behind.cast_unsigned().min(out.len() as u64) as usize;
         let mut count = 0;
-        for slot in &mut out[..wanted] {
+        for slot in out {
             match self.copy(self.next, slot_body(slot)) {
-                Ok(()) => {
+                Ok(()) if !self.early => {
                     slot.stamp = complete(self.next);
                     self.next = self.next.wrapping_add(1);
+                    self.received += 1;
                     count += 1;
                 }
-                Err(stamp) if count == 0 => return self.lap_past(stamp),
-                Err(_) => break,
+                // Whatever it is, the next poll finds it again and tells it.
+                _ if count > 0 => break,
+                Ok(()) => return self.miss(complete(self.next)),
+                Err(stamp) => return self.miss(stamp),
             }
         }
-        self.received += count as u64;
-        PolledBatch::Events { first, count }
+        if count == 0 { PolledBatch::Empty } else { PolledBatch::Events { first, count } }
+    }
+
+    #[inline]
+    fn before_first(&self) -> bool {
+        self.first.wrapping_sub(self.next).cast_signed() > 0
+    }
+
+    #[inline]
+    fn committed(&self) -> u64 {
+        self.control.load(self.cursor_word, acquire("ring.R0"))
+    }
+
+    #[inline]
+    fn slot(&self, sequence: u64) -> &[AtomicU64; SLOT_WORDS] {
+        slot_of(self.slots.words(), sequence & self.mask)
+    }
+
+    #[inline]
+    fn stamp(&self, sequence: u64) -> u64 {
+        self.slot(sequence)[0].load(acquire("ring.R1"))
     }
 
     /// Copies the slot of `sequence`, or says which stamp it found instead.
     #[inline]
     fn copy(&self, sequence: u64, body: &mut Body) -> Result<(), u64> {
-        let first = (sequence & self.mask) as usize * SLOT_WORDS;
-        let slot = &self.slots.words()[first..first + SLOT_WORDS];
-        let before = slot[0].load(Ordering::Relaxed); // R1
+        let slot = self.slot(sequence);
+        let before = slot[0].load(acquire("ring.R1"));
         if before != complete(sequence) {
             return Err(before);
         }
-        for (to, from) in body.iter_mut().zip(&slot[1..]) {
-            *to = from.load(Ordering::Relaxed);
+        load_words(&mut body[..SHORT_WORDS], &slot[1..=SHORT_WORDS]);
+        if is_long(body[0]) {
+            load_words(&mut body[SHORT_WORDS..], &slot[1 + SHORT_WORDS..]);
+        } else {
+            body[SHORT_WORDS..].fill(0);
         }
         fence("ring.R2", Ordering::Acquire);
         let after = slot[0].load(Ordering::Relaxed);
         if after == before { Ok(()) } else { Err(after) }
     }
 
-    /// A slot with `stamp` has overwritten what we wanted: all that is a whole lap before it is gone.
-    fn lap_past(&mut self, stamp: u64) -> PolledBatch {
-        if self.first.wrapping_sub(self.next).cast_signed() > 0 {
+    /// The slot of `next` does not hold it, or not for us yet: nothing new, or it is gone.
+    #[cold]
+    fn miss(&mut self, stamp: u64) -> PolledBatch {
+        if self.before_first() {
             return self.lap_to(self.first);
         }
-        let writing = stamp.wrapping_sub(1) / 2;
-        let gone = writing.wrapping_sub(self.capacity()).wrapping_add(1);
-        let cursor = self.cursor();
+        if self.early {
+            self.early = self.next.wrapping_sub(self.cursor()).cast_signed() > 0;
+            return PolledBatch::Empty;
+        }
+        if stamp.wrapping_sub(complete(self.next)).cast_signed() < 0 {
+            return PolledBatch::Empty;
+        }
+        self.lap_past(stamp)
+    }
+
+    /// A slot with `stamp` has overwritten what we wanted: all that is a whole lap before it is gone.
+    fn lap_past(&mut self, stamp: u64) -> PolledBatch {
+        // By difference: a stamp has no room for the sequence's highest bit.
+        let newer = stamp.wrapping_sub(complete(self.next)).wrapping_add(1) / 2;
+        let gone = self.next.wrapping_add(newer).wrapping_sub(self.capacity()).wrapping_add(1);
+        let cursor = self.committed();
         let oldest = cursor.wrapping_sub(self.capacity());
         let later = if gone.wrapping_sub(oldest).cast_signed() > 0 { gone } else { oldest };
         // The frontier is between us and the cursor; a stamp that says otherwise is read again later.
@@ -494,6 +607,85 @@ mod tests {
         writer.slots.words()[SLOT_WORDS].store(busy(1), Ordering::Relaxed);
         assert!(matches!(reader.poll(), Polled::Event { sequence: 0, .. }));
         assert_eq!(reader.poll(), Polled::Empty);
+        assert_eq!(reader.cursor(), 1);
+    }
+
+    #[test]
+    fn a_batch_whose_cursor_never_came_is_published_whole() {
+        let (mut writer, reader) = ring(8, 5);
+        let mut early = reader(5);
+        for _ in 0..3 {
+            push(&mut writer);
+        }
+        assert_eq!((early.poll(), early.cursor()), (Polled::Empty, 5));
+        // Dies after W2.
+        writer.slot(5)[0].store(complete(5), Ordering::Release);
+        let mut late = reader(early.cursor() - 3);
+        assert_eq!((early.cursor(), early.lag()), (8, 0));
+        for sequence in 5..8 {
+            for reader in [&mut early, &mut late] {
+                assert!(reader.ready());
+                assert!(
+                    matches!(reader.poll(), Polled::Event { sequence: s, .. } if s == sequence)
+                );
+            }
+        }
+        assert!(!early.ready());
+    }
+
+    #[test]
+    fn a_reader_that_begins_inside_a_batch_waits_for_its_commit() {
+        let (mut writer, reader) = ring(8, 0);
+        let mut reader = reader(1);
+        push(&mut writer);
+        push(&mut writer);
+        assert_eq!((reader.poll(), reader.ready()), (Polled::Empty, false));
+        writer.commit();
+        assert!(reader.ready());
+        assert_eq!(reader.poll(), Polled::Empty, "it learns that it is not early any more");
+        assert!(matches!(reader.poll(), Polled::Event { sequence: 1, .. }));
+    }
+
+    #[test]
+    fn a_batch_is_never_longer_than_a_lap() {
+        let (mut writer, reader) = ring(8, 0);
+        let mut reader = reader(0);
+        for _ in 0..11 {
+            push(&mut writer);
+        }
+        assert_eq!((writer.pending(), reader.cursor()), (3, 8));
+        assert_eq!(reader.poll(), Polled::Lapped { from: 0, to: 1 });
+        writer.commit();
+        assert_eq!(reader.poll(), Polled::Lapped { from: 1, to: 3 });
+        assert!(matches!(reader.poll(), Polled::Event { sequence: 3, .. }));
+    }
+
+    #[test]
+    fn a_short_event_leaves_the_second_line_alone() {
+        let (mut writer, reader) = ring(8, 0);
+        let mut reader = reader(0);
+        for round in 0..2 {
+            for len in [PAYLOAD_BYTES, SHORT_BYTES + 1, SHORT_BYTES, 1, 0, PAYLOAD_BYTES, 7, 8] {
+                let payload = vec![round * 100 + len as u8 + 1; len];
+                writer.push(head(7), &payload);
+                writer.commit();
+                let Polled::Event { slot, .. } = reader.poll() else { panic!("an event") };
+                assert_eq!(&slot.payload[..len], payload);
+                assert!(slot.payload[len..].iter().all(|byte| *byte == 0));
+            }
+        }
+        push(&mut writer);
+        push(&mut writer);
+        writer.push(head(7), &[1; SHORT_BYTES]);
+        let second_line: Vec<u64> =
+            writer.slot(2)[8..].iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        assert_eq!(second_line, [0; 8], "slot 2 never held a long event");
+        let reused = writer.slot(1)[15].load(Ordering::Relaxed);
+        writer.commit();
+        for _ in 0..7 {
+            writer.push(head(7), &[1; SHORT_BYTES]);
+        }
+        assert_eq!(writer.slot(1)[15].load(Ordering::Relaxed), reused);
     }
 
     #[test]

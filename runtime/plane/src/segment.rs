@@ -120,7 +120,8 @@ pub enum AttachError {
 /// A mapping of a plane: the writer's is writable, everybody else's is not.
 struct Mapping(MmapRaw);
 
-impl Backing for Mapping {
+// SAFETY: a mapping stays where it is until it is dropped.
+unsafe impl Backing for Mapping {
     fn words(&self) -> &[AtomicU64] {
         let first = self.0.as_ptr().cast::<AtomicU64>();
         // SAFETY: the mapping is page-aligned, lives as long as `self`, cannot shrink (the writer made it, or

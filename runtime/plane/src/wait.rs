@@ -81,7 +81,7 @@ impl RingReader {
     /// Returns `true` as soon as there is an event to poll, `false` after `timeout`. Spurious `true` is
     /// possible only if the event is overwritten in between, which the poll then tells.
     pub fn wait(&self, waiter: &Waiter, timeout: Duration) -> bool {
-        if self.lag() > 0 {
+        if self.ready() {
             return true;
         }
         let start = Instant::now();
@@ -92,7 +92,7 @@ impl RingReader {
         };
         while start.elapsed() < spin {
             for _ in 0..32 {
-                if self.lag() > 0 {
+                if self.ready() {
                     return true;
                 }
                 core::hint::spin_loop();
@@ -106,10 +106,10 @@ impl RingReader {
 
     fn park(&self, start: Instant, timeout: Duration) -> bool {
         loop {
-            // The word is read before the cursor: a commit between the two changes it, and the wait returns.
+            // The word is read before the stamp: a commit between the two changes it, and the wait returns.
             let (control, word) = self.control();
             let seen = control.load(word, Ordering::Acquire);
-            if self.lag() > 0 {
+            if self.ready() {
                 return true;
             }
             let Some(left) = timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero())

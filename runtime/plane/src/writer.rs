@@ -228,7 +228,7 @@ impl BoardWriter {
     /// Writes the bits of a value into a cell, by its index in the spec.
     #[inline]
     pub fn set_bits(&self, cell: usize, bits: u64, tick: u64, t_ns: i64) {
-        latch::write(&self.cells[cell], &[bits, tick, t_ns as u64]);
+        latch::write(self.cells[cell].words(), &[bits, tick, t_ns as u64]);
     }
 
     /// Writes a number.

@@ -89,7 +89,8 @@ fn a_sleeping_reader_is_woken_by_a_commit() {
         let reader = scope.spawn(move || {
             let mut ring = plane.ring(StartAt::Latest);
             let woken = ring.wait(&Waiter::new(WaitStrategy::Block), Duration::from_secs(30));
-            woken && matches!(ring.poll(), Polled::Event { .. })
+            // The writer does not wait for us: by now it may have lapped this small ring.
+            woken && ring.poll() != Polled::Empty
         });
         while !reader.is_finished() {
             writer.ring.push(head(EventKind::Tick), &[]);
