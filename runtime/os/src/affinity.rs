@@ -35,6 +35,16 @@ pub fn parse_list(text: &str) -> Result<Vec<usize>, OsError> {
     Ok(cpus)
 }
 
+/// The list as the kernel writes it ("2,4-7"): [`parse_list`] reads it back. `cpus` ascends, each once.
+pub fn format_list(cpus: &[usize]) -> String {
+    let runs = cpus.chunk_by(|a, b| a + 1 == *b);
+    let texts = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        one => one.iter().map(usize::to_string).collect(),
+    });
+    texts.collect::<Vec<_>>().join(",")
+}
+
 /// Binds the calling thread, and what it spawns later, to `cpus`. Fails before any change if one of
 /// them lies outside the mask of this thread.
 pub fn pin_current_thread(cpus: &[usize]) -> Result<(), OsError> {
@@ -89,6 +99,9 @@ mod tests {
         assert_eq!(parse_list("\n").unwrap(), [0_usize; 0]);
         for bad in ["a", "1,", "7-4", "1-", "-1", "99999", "1-2-3"] {
             assert!(parse_list(bad).is_err(), "{bad}");
+        }
+        for text in ["", "3", "0-1", "2,4-7", "0,2,4", "0-3,8-11,15"] {
+            assert_eq!(format_list(&parse_list(text).unwrap()), text);
         }
     }
 

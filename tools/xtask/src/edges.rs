@@ -6,6 +6,7 @@ use std::path::Path;
 const EDGES: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("runtime/os", &[]),
+    ("runtime/machine", &["rsw-os"]),
     ("runtime/plane", &["rsw-schemas", "rsw-os"]),
     ("runtime/sandbox", &["rsw-os"]),
     ("runtime/config", &["rsw-schemas"]),
@@ -17,20 +18,29 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "runtime/supervisor",
-        &["rsw-schemas", "rsw-os", "rsw-plane", "rsw-sandbox", "rsw-config", "rsw-attach"],
+        &[
+            "rsw-schemas",
+            "rsw-os",
+            "rsw-machine",
+            "rsw-plane",
+            "rsw-sandbox",
+            "rsw-config",
+            "rsw-attach",
+        ],
     ),
     ("solver-proc", &["rsw-schemas", "rsw-os", "rsw-plane", "rsw-config", "rsw-attach"]),
     ("agent-proc", &["rsw-schemas", "rsw-os", "rsw-plane", "rsw-attach", "rsw-loans"]),
     ("tools/recorder", &["rsw-schemas", "rsw-os", "rsw-plane", "rsw-attach"]),
     ("tools/xtask", &["rsw-schemas"]),
     ("tests", &["rsw-os"]),
-    ("benches", &["rsw-schemas", "rsw-plane", "rsw-config", "solver-proc"]),
+    ("benches", &["rsw-schemas", "rsw-machine", "rsw-plane", "rsw-config", "solver-proc"]),
 ];
 
 /// What must never be linked where: heavy or foreign to the purpose.
 const BANNED: &[(&str, &[&str])] = &[
     ("schemas", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
     ("runtime/os", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
+    ("runtime/machine", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
     ("runtime/plane", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
     ("runtime/supervisor", &["rusqlite", "iceoryx2", "arrow"]),
 ];
