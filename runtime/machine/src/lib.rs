@@ -10,7 +10,7 @@
 //! The whole door: [`Machine::read`] looks at `/`, [`Machine::read_at`] at a folder of the same shape (tests);
 //! every fact is a public field; [`Machine::facts`] is all of them as names and texts in a fixed order, for a
 //! table or a JSON object; [`Machine::usable`], [`Machine::cpu`], [`Machine::siblings`] and
-//! [`Machine::node_of`] answer what placing a process asks.
+//! [`Machine::node_of`] answer what placing a process asks, and [`placement`] places a swarm.
 //!
 //! # Non-goals
 //! Changing anything; judging (that is `runtime doctor`); machines other than those that run Linux.
@@ -19,6 +19,8 @@
 //! a few, so do it before a measurement and not within one.
 
 #![forbid(unsafe_code)]
+
+pub mod placement;
 
 mod cpus;
 

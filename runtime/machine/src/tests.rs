@@ -5,14 +5,14 @@ use std::path::Path;
 
 use super::*;
 
-fn put(root: &Path, path: &str, text: &str) {
+pub(crate) fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
 /// Cores as lists of their threads, as the kernel shows them.
-fn put_cores(root: &Path, online: &str, cores: &[&str]) {
+pub(crate) fn put_cores(root: &Path, online: &str, cores: &[&str]) {
     put(root, "sys/devices/system/cpu/online", online);
     for core in cores {
         for cpu in rsw_os::affinity::parse_list(core).unwrap() {
