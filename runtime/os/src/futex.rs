@@ -3,7 +3,7 @@
 use crate::OsError;
 use rustix::io::Errno;
 use rustix::thread::futex::{Flags, Timespec};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 /// Why [`wait`] came back. None of them promises that the word changed: read it again.
@@ -43,6 +43,15 @@ pub fn wake_all(word: &AtomicU32) -> Result<usize, OsError> {
     // The kernel reads the count as a signed int; i32::MAX is its "all".
     rustix::thread::futex::wake(word, Flags::empty(), i32::MAX as u32)
         .map_err(|errno| OsError::new("wake", object(word), errno))
+}
+
+/// The half of a 64-bit word that a futex looks at.
+pub fn low_half(word: &AtomicU64) -> &AtomicU32 {
+    const { assert!(cfg!(target_endian = "little"), "the futex word is the lower half") };
+    let half = core::ptr::from_ref(word).cast::<AtomicU32>();
+    // SAFETY: the lower half of a live, aligned AtomicU64 is a live, aligned AtomicU32 of the same lifetime;
+    // nobody accesses it as 32 bits, only its address goes to the futex system call.
+    unsafe { &*half }
 }
 
 fn object(word: &AtomicU32) -> String {

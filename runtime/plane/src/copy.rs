@@ -73,6 +73,94 @@ pub(crate) fn store(words: &[AtomicU64], bytes: &[u8]) {
     store_rest(words, rest);
 }
 
+/// Stores a few words, two at a time: half the stores, and so twice the events in the store buffer of a processor that
+/// waits for cache lines.
+#[inline(always)]
+pub(crate) fn store_words(to: &[AtomicU64], from: &[u64]) {
+    assert!(to.len() == from.len());
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks(), from.as_chunks());
+    for (to, from) in to.iter().zip(from) {
+        store_pair(to, *from);
+    }
+    for (to, from) in to_rest.iter().zip(from_rest) {
+        to.store(*from, crate::sync::Ordering::Relaxed);
+    }
+}
+
+/// Loads a few words, two at a time.
+#[inline(always)]
+pub(crate) fn load_words(to: &mut [u64], from: &[AtomicU64]) {
+    assert!(to.len() == from.len());
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut(), from.as_chunks());
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = load_pair(from);
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        *to = from.load(crate::sync::Ordering::Relaxed);
+    }
+}
+
+/// Asks for both cache lines of a slot; changes nothing, waits for nothing.
+#[inline(always)]
+pub(crate) fn prefetch(slot: &[AtomicU64]) {
+    #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let first = slot.as_ptr().cast::<i8>();
+        // SAFETY: a prefetch never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(first) };
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(64)) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
+    let _ = slot;
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+#[inline(always)]
+fn store_pair(to: &[AtomicU64; 2], value: [u64; 2]) {
+    let value: core::arch::x86_64::__m128i = bytemuck::cast(value);
+    // SAFETY: both words can be stored to (see [`store`]). The pair may be seen half written; the stamp tells.
+    unsafe {
+        core::arch::asm!(
+            "movups [{to}], {value}",
+            to = in(reg) to.as_ptr(),
+            value = in(xmm_reg) value,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+#[inline(always)]
+fn load_pair(from: &[AtomicU64; 2]) -> [u64; 2] {
+    let value: core::arch::x86_64::__m128i;
+    // SAFETY: both words can be read. Loads are not reordered with loads, and the stamp is looked at again.
+    unsafe {
+        core::arch::asm!(
+            "movups {value}, [{from}]",
+            from = in(reg) from.as_ptr(),
+            value = out(xmm_reg) value,
+            options(nostack, preserves_flags, readonly)
+        );
+    }
+    bytemuck::cast(value)
+}
+
+/// As above, word by word.
+#[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
+fn store_pair(to: &[AtomicU64; 2], value: [u64; 2]) {
+    for (to, value) in to.iter().zip(value) {
+        to.store(value, Ordering::Relaxed);
+    }
+}
+
+/// As above, word by word.
+#[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
+fn load_pair(from: &[AtomicU64; 2]) -> [u64; 2] {
+    core::array::from_fn(|at| from[at].load(Ordering::Relaxed))
+}
+
 fn store_rest(words: &[AtomicU64], rest: &[u8]) {
     if let (Some(last), false) = (words.last(), rest.is_empty()) {
         let mut raw = [0; 8];

@@ -43,7 +43,8 @@
 //!
 //! The reader never stores; the writer loads nothing that a reader touches. Caught up, a short event moves one line to
 //! each reader, a long one two; a batch moves the cursor's line only to who asks for the lag. The control region is not
-//! touched by a poll that finds its event.
+//! touched by a poll that finds its event. Publishing one short event takes about 55 instructions on x86-64, 12 of them
+//! stores; payloads go two words at a time, so that more events fit into the store buffer.
 //!
 //! # Limits
 //!
@@ -61,16 +62,20 @@ use bytemuck::Zeroable;
 use rsw_schemas::event::PAYLOAD_BYTES;
 use rsw_schemas::event::Slot;
 
+use crate::copy::{load_words, prefetch, store_words};
 use crate::memory::{RoRegion, RwRegion, words_of};
 use crate::sync::{AtomicU64, Ordering, acquire, fence, release};
 
 /// Words of an event beside its stamp; a model explores every order of them, so it has two.
 pub const BODY_WORDS: usize = if cfg!(loom) { 2 } else { words_of::<Slot>() - 1 };
 const SLOT_WORDS: usize = 1 + BODY_WORDS;
-#[cfg(not(loom))]
-const HEAD_WORDS: usize = 3;
+/// Body words before the payload.
+const HEAD_WORDS: usize = if cfg!(loom) { 1 } else { 3 };
 /// Body words in the slot's first cache line.
 const SHORT_WORDS: usize = if cfg!(loom) { BODY_WORDS } else { 7 };
+/// How far ahead both sides fetch slots: a page of them. It hides misses of caches and of address translation; nearer
+/// ones would be taken from the writer while it fills them in (`benches/README.md` has the experiment).
+const AHEAD_SLOTS: u64 = 32;
 /// Where `len_bytes` lies in the first body word.
 #[cfg(not(loom))]
 const LEN_SHIFT: u32 = 32;
@@ -168,12 +173,17 @@ impl RingWriter {
         let slot = self.slot(sequence);
         slot[0].store(busy(sequence), Ordering::Relaxed);
         fence("ring.W0", Ordering::Release);
-        store_words(&slot[1..=SHORT_WORDS], &body[..SHORT_WORDS]);
+        let (head, payload) = slot[1..=SHORT_WORDS].split_at(HEAD_WORDS);
+        for (word, value) in head.iter().zip(body) {
+            word.store(*value, Ordering::Relaxed);
+        }
+        store_words(payload, &body[HEAD_WORDS..SHORT_WORDS]);
         if is_long(body[0]) {
             store_words(&slot[1 + SHORT_WORDS..], &body[SHORT_WORDS..]);
         }
         if sequence != self.committed {
             slot[0].store(complete(sequence), release("ring.W1"));
+            self.warm(sequence);
         }
         self.next = sequence.wrapping_add(1);
         sequence
@@ -186,9 +196,16 @@ impl RingWriter {
         if count > 0 {
             self.slot(self.committed)[0].store(complete(self.committed), release("ring.W2"));
             self.cursor.words()[0].store(self.next, release("ring.W3"));
+            self.warm(self.committed);
             self.committed = self.next;
         }
         count
+    }
+
+    /// Fetches a slot that is needed soon, behind the stores that somebody waits for.
+    #[inline(always)]
+    fn warm(&self, sequence: u64) {
+        prefetch(self.slot(sequence.wrapping_add(AHEAD_SLOTS)));
     }
 
     #[inline]
@@ -201,20 +218,6 @@ impl RingWriter {
 #[inline]
 fn slot_of(words: &[AtomicU64], index: u64) -> &[AtomicU64; SLOT_WORDS] {
     &words.as_chunks::<SLOT_WORDS>().0[index as usize]
-}
-
-#[inline]
-fn store_words(to: &[AtomicU64], from: &[u64]) {
-    for (word, value) in to.iter().zip(from) {
-        word.store(*value, Ordering::Relaxed);
-    }
-}
-
-#[inline]
-fn load_words(to: &mut [u64], from: &[AtomicU64]) {
-    for (value, word) in to.iter_mut().zip(from) {
-        *value = word.load(Ordering::Relaxed);
-    }
 }
 
 /// Whether an event with this first word takes its slot's second line.
@@ -406,6 +409,7 @@ impl RingReader {
             match self.copy(self.next, slot_body(slot)) {
                 Ok(()) if !self.early => {
                     slot.stamp = complete(self.next);
+                    self.warm(self.next);
                     self.next = self.next.wrapping_add(1);
                     self.received += 1;
                     count += 1;
@@ -447,7 +451,11 @@ impl RingReader {
         if before != complete(sequence) {
             return Err(before);
         }
-        load_words(&mut body[..SHORT_WORDS], &slot[1..=SHORT_WORDS]);
+        let (head, payload) = slot[1..=SHORT_WORDS].split_at(HEAD_WORDS);
+        for (value, word) in body.iter_mut().zip(head) {
+            *value = word.load(Ordering::Relaxed);
+        }
+        load_words(&mut body[HEAD_WORDS..SHORT_WORDS], payload);
         if is_long(body[0]) {
             load_words(&mut body[SHORT_WORDS..], &slot[1 + SHORT_WORDS..]);
         } else {
@@ -456,6 +464,12 @@ impl RingReader {
         fence("ring.R2", Ordering::Acquire);
         let after = slot[0].load(Ordering::Relaxed);
         if after == before { Ok(()) } else { Err(after) }
+    }
+
+    /// Fetches a slot that is needed soon.
+    #[inline(always)]
+    fn warm(&self, sequence: u64) {
+        prefetch(self.slot(sequence.wrapping_add(AHEAD_SLOTS)));
     }
 
     /// The slot of `next` does not hold it, or not for us yet: nothing new, or it is gone.
@@ -469,6 +483,7 @@ impl RingReader {
             return PolledBatch::Empty;
         }
         if stamp.wrapping_sub(complete(self.next)).cast_signed() < 0 {
+            self.warm(self.next);
             return PolledBatch::Empty;
         }
         self.lap_past(stamp)

@@ -7,6 +7,8 @@
 use core::str::FromStr;
 use std::time::{Duration, Instant};
 
+use rsw_os::futex::low_half;
+
 use crate::ring::RingReader;
 use crate::sync::Ordering;
 
@@ -123,7 +125,7 @@ impl RingReader {
 
 #[cfg(not(loom))]
 fn park_on(word: &crate::sync::AtomicU64, seen: u32, timeout: Duration) {
-    if rsw_os::futex::wait(futex_word(word), seen, timeout).is_err() {
+    if rsw_os::futex::wait(low_half(word), seen, timeout).is_err() {
         // A filter that forbids futexes must not turn the wait into a spin.
         std::thread::sleep(timeout.min(Duration::from_millis(1)));
     }
@@ -132,16 +134,6 @@ fn park_on(word: &crate::sync::AtomicU64, seen: u32, timeout: Duration) {
 #[cfg(loom)]
 fn park_on(_word: &crate::sync::AtomicU64, _seen: u32, _timeout: Duration) {
     loom::thread::yield_now();
-}
-
-/// The half of a word that the kernel's futex looks at.
-#[cfg(not(loom))]
-pub(crate) fn futex_word(word: &crate::sync::AtomicU64) -> &core::sync::atomic::AtomicU32 {
-    const { assert!(cfg!(target_endian = "little"), "the futex word is the lower half") };
-    let half = core::ptr::from_ref(word).cast::<core::sync::atomic::AtomicU32>();
-    // SAFETY: the lower half of a live, aligned AtomicU64 is a live, aligned AtomicU32 of the same lifetime;
-    // this process never accesses it as 32 bits, only its address goes to the futex system call.
-    unsafe { &*half }
 }
 
 #[cfg(test)]

@@ -199,7 +199,7 @@ impl ControlWriter {
         word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         // A wake that fails costs a sleeper its bounded wait, nothing else.
         #[cfg(not(loom))]
-        let _ = rsw_os::futex::wake_all(crate::wait::futex_word(word));
+        let _ = rsw_os::futex::wake_all(rsw_os::futex::low_half(word));
     }
 }
 

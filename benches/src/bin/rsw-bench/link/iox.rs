@@ -1,0 +1,136 @@
+//! iceoryx2 publish-subscribe as it comes: its own names below `/dev/shm`, one service each way, polled.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use iceoryx2::node::{Node, NodeBuilder};
+use iceoryx2::port::publisher::Publisher;
+use iceoryx2::port::subscriber::Subscriber;
+use iceoryx2::prelude::{
+    AllocationStrategy, Config, FileName, LogLevel, Path, SemanticString, ServiceName,
+    SignalHandlingMode, ipc, set_log_level,
+};
+
+use super::{End, value_of};
+use crate::Failure;
+use crate::pair::Patience;
+
+static DOMAINS: AtomicU64 = AtomicU64::new(0);
+
+/// Names of a domain that no other program has; made before the fork, so that both sides agree.
+#[derive(Clone)]
+pub(crate) struct Domain {
+    prefix: String,
+    root: std::sync::Arc<tempfile::TempDir>,
+}
+
+impl Domain {
+    /// A fresh one.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let number = DOMAINS.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("rswbench{}_{number}_", std::process::id());
+        Ok(Self { prefix, root: std::sync::Arc::new(tempfile::tempdir()?) })
+    }
+
+    /// A node of this process.
+    pub(crate) fn node(&self) -> Result<Node<ipc::Service>, Failure> {
+        set_log_level(LogLevel::Error);
+        let mut config = Config::default();
+        config.global.prefix = FileName::new(self.prefix.as_bytes())
+            .map_err(|error| format!("prefix {}: {error:?}", self.prefix))?;
+        let root = self.root.path().as_os_str().as_encoded_bytes();
+        config.global.set_root_path(&Path::new(root).map_err(|error| format!("root: {error:?}"))?);
+        Ok(NodeBuilder::new()
+            .config(&config)
+            .signal_handling_mode(SignalHandlingMode::Disabled)
+            .create::<ipc::Service>()?)
+    }
+}
+
+/// One end: both ports, and the node they belong to.
+pub(crate) struct Iox {
+    publisher: Publisher<ipc::Service, [u64], ()>,
+    subscriber: Subscriber<ipc::Service, [u64], ()>,
+    words: usize,
+    _node: Node<ipc::Service>,
+}
+
+/// A publisher of `name` with messages of `words`.
+pub(crate) fn publisher(
+    node: &Node<ipc::Service>,
+    name: &str,
+    words: usize,
+) -> Result<Publisher<ipc::Service, [u64], ()>, Failure> {
+    let service = node
+        .service_builder(&ServiceName::new(name)?)
+        .publish_subscribe::<[u64]>()
+        .enable_safe_overflow(true)
+        .open_or_create()?;
+    Ok(service
+        .publisher_builder()
+        .initial_max_slice_len(words)
+        .allocation_strategy(AllocationStrategy::Static)
+        .create()?)
+}
+
+/// A subscriber of `name`.
+pub(crate) fn subscriber(
+    node: &Node<ipc::Service>,
+    name: &str,
+) -> Result<Subscriber<ipc::Service, [u64], ()>, Failure> {
+    let service = node
+        .service_builder(&ServiceName::new(name)?)
+        .publish_subscribe::<[u64]>()
+        .enable_safe_overflow(true)
+        .open_or_create()?;
+    Ok(service.subscriber_builder().create()?)
+}
+
+/// This process's end; `side` 0 or 1. Call it after the fork, then [`Iox::meet`].
+pub(crate) fn end(domain: &Domain, side: usize, words: usize) -> Result<Iox, Failure> {
+    let node = domain.node()?;
+    let names = ["there", "back"];
+    Ok(Iox {
+        publisher: publisher(&node, names[side], words)?,
+        subscriber: subscriber(&node, names[1 - side])?,
+        words,
+        _node: node,
+    })
+}
+
+impl Iox {
+    /// Sends until the other side, which may only now be coming up, answers.
+    pub(crate) fn meet(&mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            self.send(1);
+            std::thread::sleep(Duration::from_millis(1));
+            if self.subscriber.receive()?.is_some() {
+                // Greetings that are still on their way are answered too.
+                std::thread::sleep(Duration::from_millis(20));
+                while self.subscriber.receive()?.is_some() {}
+                return Ok(());
+            }
+        }
+        Err("the two iceoryx2 processes did not find each other within 10 s".into())
+    }
+}
+
+impl End for Iox {
+    #[inline(always)]
+    fn send(&mut self, value: u64) {
+        let loan = self.publisher.loan_slice_uninit(self.words).expect("a free loan");
+        loan.write_from_fn(|_| value).send().expect("the other side is there");
+    }
+
+    #[inline(always)]
+    fn receive(&mut self) -> u64 {
+        let mut patience = Patience::new();
+        loop {
+            if let Some(sample) = self.subscriber.receive().expect("the other side is there") {
+                return value_of(sample.payload());
+            }
+            patience.look();
+        }
+    }
+}
