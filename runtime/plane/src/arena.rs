@@ -34,7 +34,7 @@ use rsw_schemas::batch::ArenaHeader;
 use rsw_schemas::event::BatchReady;
 
 use crate::memory::{RoRegion, RwRegion, store_bytes, words_of};
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, fence, point};
 
 /// Streams begin on a multiple of this, so that Arrow buffers in them are aligned.
 pub const STREAM_ALIGN_BYTES: u64 = 64;
@@ -97,6 +97,7 @@ impl ArenaWriter {
         self.tail = self.tail.max(self.head.saturating_sub(self.capacity_bytes));
         let words = self.region.words();
         words[TAIL_WORD].store(self.tail, Ordering::Relaxed);
+        point("arena.W0");
         fence("arena.W0", Ordering::Release);
         let first = HEAD_WORDS + (position % self.capacity_bytes / 8) as usize;
         store_bytes(words, first, bytes);
@@ -120,6 +121,7 @@ pub(crate) fn copy(
     }
     out.resize(len_bytes as usize, 0);
     region.copy_bytes(HEAD_WORDS + (at / 8) as usize, out);
+    point("arena.copied");
     fence("arena.R2", Ordering::Acquire);
     if region.load(TAIL_WORD, Ordering::Relaxed) > position_bytes {
         return Err(BatchError::Overwritten { position_bytes });

@@ -11,7 +11,7 @@
 //! 10.2.4 "Fast-String Operation and Out-of-Order Stores"), so the stamps around a [`store`] keep their order. The
 //! manual promises less for its loads, so [`load`] ends with a load fence: the second look at a stamp comes after.
 
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, point};
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
 use crate::sync::Ordering;
 
@@ -81,9 +81,11 @@ pub(crate) fn store_words(to: &[AtomicU64], from: &[u64]) {
     let ((to, to_rest), (from, from_rest)) = (to.as_chunks(), from.as_chunks());
     for (to, from) in to.iter().zip(from) {
         store_pair(to, *from);
+        point("ring.body");
     }
     for (to, from) in to_rest.iter().zip(from_rest) {
         to.store(*from, crate::sync::Ordering::Relaxed);
+        point("ring.body");
     }
 }
 

@@ -44,7 +44,7 @@ use rsw_schemas::field::{Dtype, FieldDesc, FrameHeader};
 use rsw_schemas::text;
 
 use crate::memory::{RoRegion, RwRegion, store_bytes, words_of};
-use crate::sync::{Ordering, acquire, fence, release};
+use crate::sync::{Ordering, acquire, fence, point, release};
 
 /// Tries before a reader gives up: each fails only if the writer went through the whole pool during a copy.
 pub const RETRIES_MAX: u32 = 16;
@@ -120,15 +120,22 @@ impl FieldWriter {
         let first = (frame % self.frame_count) as usize * self.stride_words;
         let words = &self.frames.words()[first..first + self.stride_words];
         words[0].store(frame.wrapping_mul(2).wrapping_add(1), Ordering::Relaxed);
+        point("frame.W0");
         fence("frame.W0", Ordering::Release);
         words[TICK_WORD].store(tick, Ordering::Relaxed);
+        point("frame.tick");
         words[T_NS_WORD].store(t_ns as u64, Ordering::Relaxed);
+        point("frame.t_ns");
         words[LEN_WORD].store(data.len() as u64, Ordering::Relaxed);
+        point("frame.len");
         let bits = u64::from(range[0].to_bits()) | u64::from(range[1].to_bits()) << 32;
         words[RANGE_WORD].store(bits, Ordering::Relaxed);
+        point("frame.range");
         store_bytes(words, HEAD_WORDS, data);
         words[0].store(frame.wrapping_mul(2).wrapping_add(2), Ordering::Relaxed); // W1
+        point("frame.W1");
         self.desc.words()[LATEST_WORD].store(frame, release("frame.W2"));
+        point("frame.W2");
         self.last = frame;
         frame
     }
@@ -243,6 +250,7 @@ impl FieldReader {
             len_bytes,
         };
         copy(&self.frames, first + HEAD_WORDS, len_bytes);
+        point("frame.copied");
         fence("frame.R2", Ordering::Acquire);
         (self.frames.load(first, Ordering::Relaxed) == complete).then_some(info)
     }

@@ -39,7 +39,7 @@
 //!
 //! `latch::tests`; `models`: `latch_is_whole`, and each ordering taken away.
 
-use crate::sync::{AtomicU64, Ordering, acquire, fence, release};
+use crate::sync::{AtomicU64, Ordering, acquire, fence, point, release};
 
 /// Tries before a reader gives up; one try fails only if a whole write happened during a copy of a few words.
 pub const RETRIES_MAX: u32 = 64;
@@ -52,8 +52,10 @@ pub(crate) fn write<const W: usize>(words: &[AtomicU64], copy: &[u64; W]) {
     fence("latch.W0", Ordering::Release);
     for (word, value) in words[hidden..hidden + W].iter().zip(copy) {
         word.store(*value, Ordering::Relaxed);
+        point("latch.body");
     }
     words[0].store(next, release("latch.W1"));
+    point("latch.W1");
 }
 
 /// Reads a complete value and the number of writes that made it, or `None` if the writer outran every try.
@@ -64,6 +66,7 @@ pub(crate) fn read<const W: usize>(words: &[AtomicU64]) -> Option<(u64, [u64; W]
         let visible = 1 + (before & 1) as usize * W;
         let copy = &words[visible..visible + W];
         let out = core::array::from_fn(|at| copy[at].load(Ordering::Relaxed));
+        point("latch.copied");
         fence("latch.R2", Ordering::Acquire);
         if words[0].load(Ordering::Relaxed) == before {
             return Some((before, out));

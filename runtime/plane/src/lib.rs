@@ -15,6 +15,9 @@
 mod copy;
 mod sync;
 
+#[cfg(named_points)]
+pub mod points;
+
 pub mod memory;
 
 pub mod latch;

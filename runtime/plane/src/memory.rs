@@ -10,7 +10,7 @@ use core::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::copy;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, point};
 
 /// Keeps the memory behind a region alive.
 ///
@@ -132,7 +132,20 @@ impl RoRegion {
 
 /// Stores bytes into words from `first_word` on; the rest of a last partial word becomes zero.
 pub(crate) fn store_bytes(words: &[AtomicU64], first_word: usize, bytes: &[u8]) {
-    copy::store(&words[first_word..first_word + bytes.len().div_ceil(8)], bytes);
+    let words = &words[first_word..first_word + bytes.len().div_ceil(8)];
+    #[cfg(named_points)]
+    let (words, bytes) = store_half(words, bytes);
+    copy::store(words, bytes);
+    point("bytes.end");
+}
+
+/// One instruction has no middle to die in, so it is made two. Returns what is left.
+#[cfg(named_points)]
+fn store_half<'a>(words: &'a [AtomicU64], bytes: &'a [u8]) -> (&'a [AtomicU64], &'a [u8]) {
+    let half_words = bytes.len() / 16;
+    copy::store(&words[..half_words], &bytes[..half_words * 8]);
+    point("bytes.half");
+    (&words[half_words..], &bytes[half_words * 8..])
 }
 
 /// Words in a POD whose size is a multiple of eight.

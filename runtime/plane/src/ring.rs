@@ -64,7 +64,7 @@ use rsw_schemas::event::Slot;
 
 use crate::copy::{load_words, prefetch, store_words};
 use crate::memory::{RoRegion, RwRegion, words_of};
-use crate::sync::{AtomicU64, Ordering, acquire, fence, release};
+use crate::sync::{AtomicU64, Ordering, acquire, fence, point, release};
 
 /// Words of an event beside its stamp; a model explores every order of them, so it has two.
 pub const BODY_WORDS: usize = if cfg!(loom) { 2 } else { words_of::<Slot>() - 1 };
@@ -172,10 +172,12 @@ impl RingWriter {
         let sequence = self.next;
         let slot = self.slot(sequence);
         slot[0].store(busy(sequence), Ordering::Relaxed);
+        point("ring.W0");
         fence("ring.W0", Ordering::Release);
         let (head, payload) = slot[1..=SHORT_WORDS].split_at(HEAD_WORDS);
         for (word, value) in head.iter().zip(body) {
             word.store(*value, Ordering::Relaxed);
+            point("ring.body");
         }
         store_words(payload, &body[HEAD_WORDS..SHORT_WORDS]);
         if is_long(body[0]) {
@@ -183,6 +185,7 @@ impl RingWriter {
         }
         if sequence != self.committed {
             slot[0].store(complete(sequence), release("ring.W1"));
+            point("ring.W1");
             self.warm(sequence);
         }
         self.next = sequence.wrapping_add(1);
@@ -195,7 +198,9 @@ impl RingWriter {
         let count = self.pending();
         if count > 0 {
             self.slot(self.committed)[0].store(complete(self.committed), release("ring.W2"));
+            point("ring.W2");
             self.cursor.words()[0].store(self.next, release("ring.W3"));
+            point("ring.W3");
             self.warm(self.committed);
             self.committed = self.next;
         }
@@ -461,6 +466,7 @@ impl RingReader {
         } else {
             body[SHORT_WORDS..].fill(0);
         }
+        point("ring.copied");
         fence("ring.R2", Ordering::Acquire);
         let after = slot[0].load(Ordering::Relaxed);
         if after == before { Ok(()) } else { Err(after) }

@@ -2,12 +2,23 @@
 //!
 //! Every ordering that a protocol rests on carries its label (`latch.W1`); the protocol's file says what it pairs
 //! with. Under the model checker a test can take one of them away, to show that its model notices.
+//!
+//! Every store of a protocol is followed by a [`point`] with a name. In `rsw-plane-points`, which is this same source
+//! compiled with `cfg(named_points)`, a test may kill its process there; everywhere else it is nothing.
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(named_points)]
+pub(crate) use crate::points::point;
+
+/// The place right after a store of a protocol, or between a reader's copy and its second look.
+#[cfg(not(named_points))]
+#[inline(always)]
+pub(crate) const fn point(_name: &'static str) {}
 
 /// A fence of a protocol.
 #[cfg(not(loom))]

@@ -16,7 +16,7 @@ use crate::latch;
 use crate::memory::{RwRegion, store_bytes, words_of};
 use crate::ring::RingWriter;
 use crate::segment::{self, CreateError, Plan};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, point};
 
 /// What a plane is to hold.
 #[derive(Debug, Clone)]
@@ -176,6 +176,7 @@ pub struct ControlWriter {
 impl ControlWriter {
     fn store(&self, offset_bytes: usize, value: u64) {
         self.region.words()[offset_bytes / 8].store(value, Ordering::Release);
+        point("control");
     }
 
     /// A sign of life.
@@ -197,6 +198,7 @@ impl ControlWriter {
     pub fn wake(&self) {
         let word = &self.region.words()[offset_of!(ControlLines, wake) / 8];
         word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        point("control.wake");
         // A wake that fails costs a sleeper its bounded wait, nothing else.
         #[cfg(not(loom))]
         let _ = rsw_os::futex::wake_all(rsw_os::futex::low_half(word));
@@ -266,6 +268,7 @@ impl CountersWriter {
     pub fn add(&self, counter: Counter, count: u64) {
         let word = &self.region.words()[counter as usize * words_of::<CounterLine>()];
         word.store(word.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+        point("counter");
     }
 
     /// The value of a counter.

@@ -8,6 +8,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("runtime/os", &[]),
     ("runtime/machine", &["rsw-os"]),
     ("runtime/plane", &["rsw-schemas", "rsw-os"]),
+    ("runtime/plane/points", &["rsw-schemas", "rsw-os"]),
     ("runtime/sandbox", &["rsw-os"]),
     ("runtime/config", &["rsw-schemas"]),
     ("runtime/attach", &["rsw-schemas", "rsw-os", "rsw-plane"]),
