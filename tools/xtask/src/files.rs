@@ -34,7 +34,7 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
         if !text.starts_with("//! ") {
             findings.push(format!("{name} does not open with a sentence that says what it is"));
         }
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let code = text.split("\nmod tests {").next().unwrap_or_default();
         if code.lines().count() > LINES_MAX {
             findings.push(format!("{name} has more than {LINES_MAX} lines"));
         }
