@@ -96,6 +96,8 @@ pub struct PlaneWriter {
     /// The counters.
     pub counters: CountersWriter,
     header: PlaneHeader,
+    /// Events below this are counted as published.
+    counted: u64,
 }
 
 impl PlaneWriter {
@@ -123,7 +125,8 @@ impl PlaneWriter {
             .map_err(|source| CreateError::Os { total_bytes, source })?;
         store_bytes(memory.words(), 0, bytemuck::bytes_of(&header));
         let read_only = segment::seal(fd, total_bytes)?;
-        Ok((Self { ring, control, board, fields, batches, counters, header }, read_only))
+        let counted = spec.first_sequence;
+        Ok((Self { ring, control, board, fields, batches, counters, header, counted }, read_only))
     }
 
     /// The constant part, as written.
@@ -131,12 +134,16 @@ impl PlaneWriter {
         &self.header
     }
 
-    /// Publishes all pushed events and wakes sleeping readers: the one system call of a batch.
+    /// Publishes all pushed events and wakes sleeping readers: the one system call of a batch. Returns how many events
+    /// that were, those included that the ring published on the way because the batch was longer than a lap.
     pub fn commit(&mut self) -> u64 {
-        let count = self.ring.commit();
+        self.ring.commit();
+        let end = self.ring.next_sequence();
+        let count = end.wrapping_sub(self.counted);
         if count > 0 {
             self.counters.add(Counter::Published, count);
             self.control.wake();
+            self.counted = end;
         }
         count
     }

@@ -82,6 +82,21 @@ fn what_the_writer_commits_the_reader_gets() {
 }
 
 #[test]
+fn a_batch_longer_than_a_lap_is_counted_whole() {
+    let (mut writer, fd) = PlaneWriter::create(&spec()).expect("a plane");
+    let plane = PlaneReader::attach(fd).expect("attached");
+    for count in [1, 64, 65, 200] {
+        for _ in 0..count {
+            writer.ring.push(head(EventKind::Tick), &[]);
+        }
+        assert_eq!(writer.commit(), count);
+        assert_eq!(writer.commit(), 0);
+    }
+    let published = plane.counters()[Counter::Published as usize].value;
+    assert_eq!((published, plane.ring_cursor()), (330, 1330));
+}
+
+#[test]
 fn a_sleeping_reader_is_woken_by_a_commit() {
     let (mut writer, fd) = PlaneWriter::create(&spec()).expect("a plane");
     let plane = PlaneReader::attach(fd).expect("attached");
