@@ -12,6 +12,25 @@ pub enum Dtype {
     Bytes = 2,
 }
 
+impl Dtype {
+    /// The type behind a number, if it is one.
+    pub const fn from_u32(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::F32),
+            2 => Some(Self::Bytes),
+            _ => None,
+        }
+    }
+
+    /// Bytes of one cell.
+    pub const fn cell_bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::Bytes => 1,
+        }
+    }
+}
+
 /// Name of the field entry that holds the kernel's checkpoints; not an image, never loaned.
 pub const CHECKPOINT: &str = ".checkpoint";
 

@@ -115,6 +115,16 @@ pub fn size_bytes(fd: impl AsFd) -> Result<u64, OsError> {
     Ok(u64::try_from(stat.st_size).unwrap_or(0))
 }
 
+/// Bytes of the object that have memory behind them; less than its size if it has holes, which would be filled, or
+/// fail, at the first touch.
+pub fn reserved_bytes(fd: impl AsFd) -> Result<u64, OsError> {
+    const BLOCK_BYTES: u64 = 512; // st_blocks has this unit whatever the file system's is
+    let fd = fd.as_fd();
+    let stat = rustix::fs::fstat(fd)
+        .map_err(|errno| OsError::new("read the size of", describe(&fd), errno))?;
+    Ok(u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(BLOCK_BYTES))
+}
+
 /// Attacks `fd` the way a hostile reader would and fails, naming the attack, if one works.
 ///
 /// Tried: a writable mapping, `mprotect` of a read-only mapping, a re-open for writing followed by a
@@ -248,6 +258,19 @@ mod tests {
         let error = probe_read_only(&fd).unwrap_err();
         assert!(error.to_string().contains("a writable mapping"), "{error}");
         assert!(!seals(&fd).unwrap().has_plane_seals());
+    }
+
+    #[test]
+    fn holes_are_seen_and_cannot_be_made_behind_the_seals() {
+        let fd = create("test", 16384).unwrap();
+        assert_eq!(reserved_bytes(&fd).unwrap(), 0);
+        allocate(&fd, 8192).unwrap();
+        assert_eq!(reserved_bytes(&fd).unwrap(), 8192);
+        allocate(&fd, 16384).unwrap();
+        seal_plane(&fd).unwrap();
+        let punch = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+        assert_eq!(rustix::fs::fallocate(&fd, punch, 0, 4096), Err(Errno::PERM));
+        assert_eq!(reserved_bytes(&fd).unwrap(), 16384);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rsw_schemas::board::{CellDesc, CellLine, CellType};
 use rsw_schemas::control::{ControlLines, KernelState};
 use rsw_schemas::counter::CounterLine;
 use rsw_schemas::event::{BatchReady, Slot};
-use rsw_schemas::field::FieldDesc;
+use rsw_schemas::field::{Dtype, FieldDesc};
 use rsw_schemas::header::{PlaneHeader, RegionKind};
 use rsw_schemas::text;
 
@@ -184,6 +184,15 @@ fn attach_fields(region: &RoRegion, count: usize) -> Result<Vec<FieldReader>, At
         desc.copy_words(0, &mut words);
         let entry: FieldDesc = bytemuck::cast(words);
         let name = text::unpack(&entry.name);
+        let dtype = Dtype::from_u32(entry.dtype)
+            .ok_or_else(|| wrong(format!("has a field \"{name}\" of type {}", entry.dtype)))?;
+        let cells = u64::from(entry.nx) * u64::from(entry.ny);
+        if cells.checked_mul(dtype.cell_bytes()) != Some(entry.data_bytes) {
+            return Err(wrong(format!(
+                "has a field \"{name}\" of {} x {} cells with {} bytes a frame",
+                entry.nx, entry.ny, entry.data_bytes
+            )));
+        }
         let fits = entry.frame_count >= 2
             && entry.first_frame_bytes.is_multiple_of(8)
             && entry.data_bytes <= region.word_count() as u64 * 8

@@ -511,7 +511,7 @@ impl RingReader {
 
     fn lap_to(&mut self, to: u64) -> PolledBatch {
         let from = self.next;
-        self.lost += to.wrapping_sub(from);
+        self.lost = self.lost.wrapping_add(to.wrapping_sub(from)); // A lying plane can overflow it.
         self.next = to;
         PolledBatch::Lapped { from, to }
     }

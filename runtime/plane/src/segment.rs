@@ -79,6 +79,26 @@ pub enum AttachError {
         /// What was expected.
         expected: String,
     },
+    /// Not all of it has memory: what is missing would have to be found while reading, or be a fault.
+    #[error(
+        "plane refused: of its {file_bytes} bytes only {reserved_bytes} have memory behind them"
+    )]
+    Holes {
+        /// What `fstat` says.
+        file_bytes: u64,
+        /// What has memory.
+        reserved_bytes: u64,
+    },
+    /// Made by a machine with other pages.
+    #[error(
+        "plane refused: it was made for pages of {theirs_bytes} bytes, this machine has {ours_bytes}"
+    )]
+    Pages {
+        /// Page size of the plane.
+        theirs_bytes: u32,
+        /// Page size here.
+        ours_bytes: u32,
+    },
     /// Not a plane at all.
     #[error("plane refused: it begins with {found:02x?}, not with \"RSWPLANE\"")]
     Magic {
@@ -214,7 +234,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Checks seals, size, magic, version, layout and checksum, in this order.
+    /// Checks seals, size, memory, magic, version, layout, checksum, size again and pages, in this order.
     pub(crate) fn attach(fd: &OwnedFd) -> Result<Self, AttachError> {
         if !memfd::seals(fd)?.has_plane_seals() {
             return Err(AttachError::NotSealed);
@@ -223,6 +243,11 @@ impl Segment {
         if !(HEADER_BYTES as u64..=PLANE_BYTES_MAX).contains(&file_bytes) {
             let expected = format!("expected {HEADER_BYTES} to {PLANE_BYTES_MAX}");
             return Err(AttachError::Size { file_bytes, expected });
+        }
+        // After the seals: nobody can punch a hole any more.
+        let reserved_bytes = memfd::reserved_bytes(fd)?;
+        if reserved_bytes < file_bytes {
+            return Err(AttachError::Holes { file_bytes, reserved_bytes });
         }
         let map = MmapOptions::new()
             .len(file_bytes as usize)
@@ -305,6 +330,10 @@ fn read_header(memory: &RoRegion, file_bytes: u64) -> Result<PlaneHeader, Attach
     if header.total_bytes != file_bytes {
         let expected = format!("its header says {}", header.total_bytes);
         return Err(AttachError::Size { file_bytes, expected });
+    }
+    let (theirs_bytes, ours_bytes) = (header.page_bytes, rsw_os::process::page_bytes() as u32);
+    if theirs_bytes != ours_bytes {
+        return Err(AttachError::Pages { theirs_bytes, ours_bytes });
     }
     Ok(header)
 }

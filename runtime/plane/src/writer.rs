@@ -76,8 +76,7 @@ pub struct FieldSpec {
 impl FieldSpec {
     /// Bytes of a full frame.
     pub fn data_bytes(&self) -> u64 {
-        let cell_bytes = if self.dtype == Dtype::F32 { 4 } else { 1 };
-        u64::from(self.nx) * u64::from(self.ny) * cell_bytes
+        u64::from(self.nx) * u64::from(self.ny) * self.dtype.cell_bytes()
     }
 }
 
