@@ -116,7 +116,7 @@ fn a_size_that_is_not_the_headers_is_refused_with_both() {
 
 #[test]
 fn memory_that_is_not_there_is_refused() {
-    // A tebibyte of promises costs nothing to make, and everything to read.
+    // A promise of 64 GiB costs nothing to make, and everything to read.
     for size in [8192_u64, 1 << 36] {
         let hollow = memfd::create("hollow", size).expect("a memfd");
         memfd::seal_plane(&hollow).expect("sealed");
