@@ -5,6 +5,10 @@
 //! [`ArenaHeader`] (capacity and tail), then `capacity_bytes`. Positions are monotonic byte counts; a stream
 //! lies at `position % capacity` and never wraps.
 //!
+//! # States
+//!
+//! A stream at position `p` is announced by an event or not yet, and is held until `tail > p`.
+//!
 //! # Invariants
 //!
 //! - I1: bytes at positions at or above `tail` are complete or not yet announced.
@@ -24,9 +28,14 @@
 //! |---|---|---|
 //! | W0, or some bytes | older streams told as overwritten; no event describes the new one | nobody: the next plane is fresh |
 //!
+//! # Limits
+//!
+//! Positions count bytes in 64 bits, and do not wrap while anybody lives.
+//!
 //! # Checked by
 //!
-//! `arena::tests`; `models`: `streams_are_whole`, and the orderings taken away.
+//! `arena::tests`; `models`: `streams_are_whole`, and the orderings taken away. Death: `points/tests/death.rs`,
+//! `tests/death.rs`. A race each time: `a_stream_overwritten_during_its_copy_is_told`. Lies: `tests/hostile.rs`.
 
 use core::mem::offset_of;
 

@@ -33,9 +33,14 @@
 //! | W1 | the frame before | nobody |
 //! | W2 | the frame | nobody |
 //!
+//! # Limits
+//!
+//! Stamps repeat after 2^63 frames. A reader that is outrun [`RETRIES_MAX`] times gives up: bounded, never a spin.
+//!
 //! # Checked by
 //!
-//! `frame::tests`; `models`: `frames_are_whole`, and the orderings taken away.
+//! `frame::tests`; `models`: `frames_are_whole`, and the orderings taken away. Death: `points/tests/death.rs`,
+//! `tests/death.rs`. A race each time: `a_frame_overwritten_during_its_copy_is_copied_again`. Lies: `tests/hostile.rs`.
 
 use core::mem::offset_of;
 

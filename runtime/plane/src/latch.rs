@@ -37,7 +37,8 @@
 //!
 //! # Checked by
 //!
-//! `latch::tests`; `models`: `latch_is_whole`, and each ordering taken away.
+//! `latch::tests`; `models`: `latch_is_whole`, and each ordering taken away. Death: `points/tests/death.rs`,
+//! `tests/death.rs`. A race each time: `a_cell_written_twice_during_a_copy_is_read_again`.
 
 use crate::sync::{AtomicU64, Ordering, acquire, fence, point, release};
 

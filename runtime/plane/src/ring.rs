@@ -54,7 +54,9 @@
 //! # Checked by
 //!
 //! `ring::tests`; `models`: `events_are_whole_and_laps_exact`, `batches_are_seen_whole`, `the_cursor_never_leads`, and each
-//! ordering taken away.
+//! ordering taken away; `tests/conformance.rs`, over each memory and wait strategy. Death: `points/tests/death.rs` after
+//! each store, `tests/death.rs` at random instants. A race each time: `points/tests/races.rs`. Lies: `tests/hostile.rs`,
+//! `points/tests/names.rs`, `fuzz/`.
 
 #[cfg(not(loom))]
 use bytemuck::Zeroable;

@@ -3,6 +3,15 @@
 //! A plane is a memfd that was sized, filled in and sealed `FUTURE_WRITE|SHRINK|GROW|SEAL` before anybody
 //! else saw it: nobody can map it writable, truncate it under a reader, or take the seals off. Whoever attaches
 //! believes nothing that the segment says about itself until it fits what `fstat` and the seals say.
+//!
+//! # Death
+//!
+//! A writer that dies before the seals takes the plane with it: nobody else had its descriptor. Nothing here changes
+//! afterwards.
+//!
+//! # Checked by
+//!
+//! `tests/mapped.rs`; what is no plane, or lies about itself: `tests/hostile.rs`, `fuzz/` (`.ci/fuzz-attach`).
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -134,7 +134,8 @@ impl PlaneWriter {
     }
 
     /// Publishes all pushed events and wakes sleeping readers: the one system call of a batch. Returns how many events
-    /// that were, those included that the ring published on the way because the batch was longer than a lap.
+    /// that were, those included that the ring published on the way because the batch was longer than a lap. A writer that
+    /// dies in here may leave the counter one batch short; the ring's end is right.
     pub fn commit(&mut self) -> u64 {
         self.ring.commit();
         let end = self.ring.next_sequence();
