@@ -2,9 +2,13 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p rsw-plane --lib models`
 //!
+//! With `--cfg loom --cfg shuttle` the same models run twenty times as long over random schedules, by shuttle; it reorders
+//! nothing, so the orderings stay for loom to check.
+//!
 //! Each model names its forbidden outcome. Beside it stand the orderings that it rests on: with any one of them
 //! taken away the forbidden outcome must show up, or the model proves nothing.
 
+#[cfg(not(shuttle))]
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytemuck::Zeroable;
@@ -16,9 +20,22 @@ use crate::frame::{self, FieldReader, FieldWriter};
 use crate::latch;
 use crate::memory::{RwRegion, words_of};
 use crate::ring::{PolledBatch, RingReader, RingWriter};
+use crate::sync::modelled::checker;
+#[cfg(not(shuttle))]
 use crate::sync::modelled::seed_bug;
 use crate::sync::{AtomicU64, Ordering};
 
+/// How often a model does something: a few times where every schedule is tried.
+const fn times(few: u64) -> u64 {
+    if cfg!(shuttle) { few * 20 } else { few }
+}
+
+#[cfg(shuttle)]
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    shuttle::check_random(model, 50_000);
+}
+
+#[cfg(not(shuttle))]
 fn check(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
@@ -26,6 +43,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
 }
 
 /// The model must fail without the ordering.
+#[cfg(not(shuttle))]
 fn must_fail(label: &'static str, model: fn()) {
     seed_bug(Some(label));
     let caught = catch_unwind(AssertUnwindSafe(|| check(model)));
@@ -37,13 +55,13 @@ fn must_fail(label: &'static str, model: fn()) {
 fn latch_model() {
     let cell = RwRegion::heap(5);
     let reader = cell.read_only();
-    let writer = loom::thread::spawn(move || {
-        for value in 1..=3u64 {
+    let writer = checker::thread::spawn(move || {
+        for value in 1..=times(3) {
             latch::write(cell.words(), &[value, value]);
         }
     });
     let mut last = 0;
-    for _ in 0..2 {
+    for _ in 0..times(2) {
         if let Some((sequence, [a, b])) = latch::read::<2>(reader.words()) {
             assert_eq!(a, b, "words of two writes");
             assert_eq!(a, sequence, "a copy that is not the one its sequence names");
@@ -59,6 +77,7 @@ fn latch_is_whole() {
     check(latch_model);
 }
 
+#[cfg(not(shuttle))]
 #[test]
 fn latch_rests_on_its_orderings() {
     for label in ["latch.W0", "latch.W1", "latch.R1", "latch.R2"] {
@@ -71,15 +90,15 @@ fn ring_model() {
     let (slots, control) = (RwRegion::heap(2 * 3), RwRegion::heap(2));
     let mut reader = RingReader::new(slots.read_only(), control.read_only(), 0, 1, 0, 0);
     let mut writer = RingWriter::new(slots, control, 0);
-    let thread = loom::thread::spawn(move || {
-        for value in 0..3u64 {
+    let thread = checker::thread::spawn(move || {
+        for value in 0..times(3) {
             writer.push_body(&[value, value]);
             writer.commit();
         }
     });
     let mut body = [0; 2];
     let mut expected = 0;
-    for _ in 0..3 {
+    for _ in 0..times(3) {
         match reader.poll_body(&mut body) {
             PolledBatch::Empty => {}
             PolledBatch::Events { first, .. } => {
@@ -103,6 +122,7 @@ fn events_are_whole_and_laps_exact() {
     check(ring_model);
 }
 
+#[cfg(not(shuttle))]
 #[test]
 fn the_ring_rests_on_its_orderings() {
     for label in ["ring.W0", "ring.R2"] {
@@ -115,8 +135,8 @@ fn batch_model() {
     let (slots, control) = (RwRegion::heap(2 * 3), RwRegion::heap(2));
     let mut reader = RingReader::new(slots.read_only(), control.read_only(), 0, 1, 0, 0);
     let mut writer = RingWriter::new(slots, control, 0);
-    let thread = loom::thread::spawn(move || {
-        for batch in [0u64, 2] {
+    let thread = checker::thread::spawn(move || {
+        for batch in (0..times(2)).map(|batch| batch * 2) {
             writer.push_body(&[batch, batch]);
             writer.push_body(&[batch + 1, batch + 1]);
             writer.commit();
@@ -124,7 +144,7 @@ fn batch_model() {
     });
     let mut body = [0; 2];
     let mut in_batch = false;
-    for _ in 0..3 {
+    for _ in 0..times(3) {
         match reader.poll_body(&mut body) {
             PolledBatch::Empty => assert!(!in_batch, "half a batch"),
             PolledBatch::Events { first, .. } => {
@@ -140,6 +160,7 @@ fn batch_model() {
 #[test]
 fn batches_are_seen_whole() {
     check(batch_model);
+    #[cfg(not(shuttle))]
     for label in ["ring.W1", "ring.W2", "ring.R1"] {
         must_fail(label, batch_model);
     }
@@ -150,7 +171,7 @@ fn cursor_model() {
     let (slots, control) = (RwRegion::heap(2 * 3), RwRegion::heap(2));
     let mut reader = RingReader::new(slots.read_only(), control.read_only(), 0, 1, 0, 0);
     let mut writer = RingWriter::new(slots, control, 0);
-    let thread = loom::thread::spawn(move || {
+    let thread = checker::thread::spawn(move || {
         writer.push_body(&[7, 7]);
         writer.commit();
     });
@@ -164,6 +185,7 @@ fn cursor_model() {
 #[test]
 fn the_cursor_never_leads() {
     check(cursor_model);
+    #[cfg(not(shuttle))]
     for label in ["ring.W3", "ring.R0"] {
         must_fail(label, cursor_model);
     }
@@ -178,8 +200,8 @@ fn frame_model() {
     let frames = RwRegion::heap(entry.stride_bytes as usize / 8 * 2);
     let reader = FieldReader::new(desc.read_only(), frames.read_only(), entry);
     let mut writer = FieldWriter::new(desc, frames, &entry);
-    let thread = loom::thread::spawn(move || {
-        for value in 1..=3u64 {
+    let thread = checker::thread::spawn(move || {
+        for value in 1..=times(3) {
             writer.publish(value, 0, [0.0; 2], &value.to_ne_bytes());
         }
     });
@@ -196,6 +218,7 @@ fn frames_are_whole() {
     check(frame_model);
 }
 
+#[cfg(not(shuttle))]
 #[test]
 fn frames_rest_on_their_orderings() {
     for label in ["frame.W0", "frame.R2", "frame.W2", "frame.R0"] {
@@ -209,9 +232,9 @@ fn arena_model() {
     let region = RwRegion::heap(head_words + 8);
     let mut writer = ArenaWriter::new(region.clone());
     let first = writer.append(&[1; 8]).expect("it fits");
-    let cursor = loom::sync::Arc::new(AtomicU64::new(1));
+    let cursor = checker::sync::Arc::new(AtomicU64::new(1));
     let seen = cursor.clone();
-    let thread = loom::thread::spawn(move || {
+    let thread = checker::thread::spawn(move || {
         writer.append(&[2; 8]).expect("it fits");
         seen.store(2, Ordering::Release);
     });
@@ -228,6 +251,7 @@ fn streams_are_whole() {
     check(arena_model);
 }
 
+#[cfg(not(shuttle))]
 #[test]
 fn streams_rest_on_their_orderings() {
     for label in ["arena.W0", "arena.R2"] {

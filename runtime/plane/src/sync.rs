@@ -1,7 +1,8 @@
 //! The atomics of this crate, in one place: a model checker replaces them here and nowhere else.
 //!
 //! Every ordering that a protocol rests on carries its label (`latch.W1`); the protocol's file says what it pairs
-//! with. Under the model checker a test can take one of them away, to show that its model notices.
+//! with. Under the model checker a test can take one of them away, to show that its model notices. With `cfg(shuttle)`
+//! beside `cfg(loom)` the checker is shuttle: no reordering, but schedules as long as one likes.
 //!
 //! Every store of a protocol is followed by a [`point`] with a name. In `rsw-plane-points`, which is this same source
 //! compiled with `cfg(named_points)`, a test may kill its process there; everywhere else it is nothing.
@@ -9,8 +10,11 @@
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(loom)]
+#[cfg(all(loom, not(shuttle)))]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(all(loom, shuttle))]
+pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(named_points)]
 pub(crate) use crate::points::point;
@@ -49,12 +53,17 @@ pub(crate) mod modelled {
     use super::Ordering;
     use std::cell::Cell;
 
+    #[cfg(not(shuttle))]
+    pub(crate) use loom as checker;
+    #[cfg(shuttle)]
+    pub(crate) use shuttle as checker;
+
     thread_local! {
         static SEEDED: Cell<Option<&'static str>> = const { Cell::new(None) };
     }
 
     /// Takes the ordering with this label away, on this thread.
-    #[cfg(test)]
+    #[cfg(all(test, not(shuttle)))]
     pub(crate) fn seed_bug(label: Option<&'static str>) {
         SEEDED.set(label);
     }
@@ -65,7 +74,7 @@ pub(crate) mod modelled {
 
     pub(crate) fn fence(label: &'static str, order: Ordering) {
         if !seeded(label) {
-            loom::sync::atomic::fence(order);
+            checker::sync::atomic::fence(order);
         }
     }
 
