@@ -4,7 +4,7 @@
 //! from, so a reader cannot even be written that stores.
 //!
 //! Small things are copied word by word, relaxed; whole frames by one instruction that the compiler cannot look
-//! into ([`crate::copy`]). Either way the caller revalidates.
+//! into (`copy.rs`). Either way the caller revalidates.
 
 use core::ptr::NonNull;
 use std::sync::Arc;
