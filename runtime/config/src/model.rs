@@ -30,6 +30,8 @@ pub struct SwarmConfig {
     pub annotation: BTreeMap<String, AnnotationSection>,
     /// `[ring]`.
     pub ring: RingSection,
+    /// `[plane]`.
+    pub plane: PlaneSection,
     /// `[recorder]`.
     pub recorder: RecorderSection,
     /// `[cpu]`.
@@ -51,6 +53,7 @@ impl Default for SwarmConfig {
             watch: BTreeMap::new(),
             annotation: BTreeMap::new(),
             ring: RingSection::default(),
+            plane: PlaneSection::default(),
             recorder: RecorderSection::default(),
             cpu: CpuSection::default(),
             agent: BTreeMap::new(),
@@ -429,6 +432,32 @@ impl Default for RingSection {
     }
 }
 
+/// `[plane]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlaneSection {
+    /// Whether the kernel locks the plane in memory, so that no page of it is ever swapped out.
+    pub lock: PlaneLock,
+}
+
+impl Default for PlaneSection {
+    fn default() -> Self {
+        Self { lock: PlaneLock::Auto }
+    }
+}
+
+/// Whether the plane is locked in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlaneLock {
+    /// If the limit of locked memory allows it; if not, the kernel's log says so.
+    Auto,
+    /// Or the swarm does not start.
+    Yes,
+    /// Never.
+    No,
+}
+
 /// `[recorder]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -490,9 +519,10 @@ pub enum Durability {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CpuSection {
-    /// Cores of the kernel: `auto`, `off`, a core, or a list such as `2,4-7`.
+    /// Cores of the kernel: `auto` (cores of its own, if there are enough), `off`, a core, or a list such as
+    /// `2,4-7`.
     pub kernel: String,
-    /// Cores of the recorder.
+    /// Cores of the recorder: `auto` (any but the kernel's), `off`, a core, or a list.
     pub recorder: String,
     /// Solver threads; `"auto"`: as many as the kernel has cores, at most 8, and 1 below 512 x 512.
     pub threads: Auto<u32>,
@@ -500,7 +530,7 @@ pub struct CpuSection {
 
 impl Default for CpuSection {
     fn default() -> Self {
-        Self { kernel: "auto".into(), recorder: "off".into(), threads: Auto::Auto }
+        Self { kernel: "auto".into(), recorder: "auto".into(), threads: Auto::Auto }
     }
 }
 
@@ -518,7 +548,7 @@ pub struct AgentSection {
     pub wait: String,
     /// When they are started again.
     pub restart: Restart,
-    /// Cores: `auto`, `off`, a core, or a list.
+    /// Cores: `auto` (any but the kernel's), `off`, a core, or a list.
     pub cpus: String,
     /// Site in the field; default: the source of the same name, else a place on a lattice.
     pub at: Option<[u32; 2]>,

@@ -109,6 +109,11 @@ pub(crate) const SECTIONS: &[Section] = &[
         named: false,
         keys: &[key("slots", Kind::Pow2(64, 1 << 24), "a power of two from 64 to 16777216")],
     },
+    Section {
+        name: "plane",
+        named: false,
+        keys: &[key("lock", Kind::Word(&["auto", "yes", "no"]), "auto, yes or no")],
+    },
     Section { name: "recorder", named: false, keys: RECORDER },
     Section { name: "cpu", named: false, keys: CPU },
     Section { name: "agent", named: true, keys: AGENT },

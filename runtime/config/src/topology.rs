@@ -1,10 +1,11 @@
 //! The swarm with nothing left to decide: what the supervisor starts and the kernel gets as JSON.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{SourceSection, SwarmConfig};
+use crate::model::{Auto, SourceSection, SwarmConfig};
 
 /// One agent process to be: replicas spread out, site and wait strategy decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,23 @@ pub struct Topology {
     pub sources: Vec<NamedSource>,
     /// Every agent process.
     pub agents: Vec<AgentInstance>,
+}
+
+/// Cells below which one solver thread is enough: the hand-over between threads takes longer than they save.
+const ONE_THREAD_CELLS: u64 = 512 * 512;
+/// Most solver threads that `cpu.threads = "auto"` takes.
+const AUTO_THREADS_MAX: usize = 8;
+
+impl Topology {
+    /// Fewest and most solver threads; how many of them there are depends on the cores that the kernel gets.
+    pub fn solver_threads(&self) -> RangeInclusive<usize> {
+        let [nx, ny] = self.config.field.size;
+        match self.config.cpu.threads {
+            Auto::Set(threads) => threads as usize..=threads as usize,
+            Auto::Auto if u64::from(nx) * u64::from(ny) < ONE_THREAD_CELLS => 1..=1,
+            Auto::Auto => 1..=AUTO_THREADS_MAX,
+        }
+    }
 }
 
 /// A source with its name.

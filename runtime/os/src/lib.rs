@@ -15,6 +15,7 @@ pub mod error;
 pub mod futex;
 pub mod lock;
 pub mod memfd;
+pub mod memory;
 pub mod packet;
 pub mod pidfd;
 pub mod poll;

@@ -1,5 +1,6 @@
 //! What can be read about a process, and what this one can set about itself.
 
+use crate::affinity::parse_list;
 use crate::pidfd::pid_of;
 use crate::{OsError, Signal};
 use rustix::process::DumpableBehavior;
@@ -23,6 +24,10 @@ pub struct ProcStatus {
     pub threads: u32,
     /// Resident memory, shared pages included.
     pub rss_bytes: u64,
+    /// Memory that is locked, shared pages included.
+    pub locked_bytes: u64,
+    /// CPUs it may run on (its first thread), ascending.
+    pub cpus_allowed: Vec<usize>,
     /// 0 none, 1 strict, 2 filter.
     pub seccomp_mode: u32,
     /// True if no `exec` can ever raise its rights.
@@ -211,6 +216,8 @@ fn parse_status(text: &str) -> Option<ProcStatus> {
         threads: number("Threads")?,
         // Kernel threads and zombies have no memory and no such line.
         rss_bytes: u64::from(number("VmRSS").unwrap_or(0)) * 1024,
+        locked_bytes: u64::from(number("VmLck").unwrap_or(0)) * 1024,
+        cpus_allowed: word("Cpus_allowed_list").map(parse_list)?.unwrap_or_default(),
         // Absent when the kernel was built without seccomp.
         seccomp_mode: number("Seccomp").unwrap_or(0),
         no_new_privs: number("NoNewPrivs").unwrap_or(0) == 1,
@@ -257,6 +264,7 @@ mod tests {
         let status = status(pid).unwrap();
         assert_eq!(status.ppid, parent_pid());
         assert_eq!(status.uid, rustix::process::getuid().as_raw());
+        assert!(!status.cpus_allowed.is_empty());
         assert!(status.threads >= 1 && status.rss_bytes > 0);
         assert!(start_ticks(pid).unwrap() > 0);
         assert_eq!(start_ticks(pid).unwrap(), start_ticks(pid).unwrap());

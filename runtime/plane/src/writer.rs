@@ -3,6 +3,7 @@
 use core::mem::offset_of;
 use std::os::fd::OwnedFd;
 
+use rsw_os::OsError;
 use rsw_schemas::board::{CellDesc, CellLine, CellType};
 use rsw_schemas::control::{ControlLines, KernelState};
 use rsw_schemas::counter::{Counter, CounterLine};
@@ -281,5 +282,18 @@ impl CountersWriter {
     /// The value of a counter.
     pub fn get(&self, counter: Counter) -> u64 {
         self.region.words()[counter as usize * words_of::<CounterLine>()].load(Ordering::Relaxed)
+    }
+}
+
+impl PlaneWriter {
+    /// Locks every page of the plane in memory for as long as this process maps it.
+    ///
+    /// # Errors
+    /// The limit of locked memory (`RLIMIT_MEMLOCK`) does not allow it.
+    pub fn lock_memory(&self) -> Result<(), OsError> {
+        // The control lines lie in the mapping at a known distance from its beginning.
+        let control = &self.header.regions[RegionKind::Control as usize - 1];
+        let first = self.control.region.words().as_ptr().addr() - control.offset_bytes as usize;
+        rsw_os::memory::lock(first, self.header.total_bytes as usize)
     }
 }

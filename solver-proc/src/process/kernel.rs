@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsw_config::{Auto, Topology};
+use rsw_config::{PlaneLock, Topology};
 use rsw_os::clock::mono_ns;
 use rsw_plane::{PlaneReader, PlaneWriter};
 use rsw_schemas::control::KernelState;
@@ -30,6 +30,7 @@ pub(super) fn run(args: &Args, links: &mut Links) -> Result<(), KernelError> {
     let origin = Origin::restore(args, &mut engine)?;
     let spec = spec::plane_spec(args, &topology, &engine, origin.first_sequence)?;
     let (plane, read_only) = PlaneWriter::create(&spec)?;
+    lock_plane(&plane, topology.config.plane.lock)?;
     let ready = KernelReady {
         generation: args.generation,
         total_bytes: plane.header().total_bytes,
@@ -122,13 +123,8 @@ fn make_pool(args: &Args, topology: &Topology) -> Result<Arc<rayon::ThreadPool>,
         rsw_os::affinity::pin_current_thread(&cores)?;
     }
     let available = if cores.is_empty() { rsw_os::affinity::allowed()?.len() } else { cores.len() };
-    let [nx, ny] = topology.config.field.size;
-    let threads = match topology.config.cpu.threads {
-        Auto::Set(threads) => threads as usize,
-        // Below this a tick is shorter than the hand-over between threads is worth.
-        Auto::Auto if u64::from(nx) * u64::from(ny) < 512 * 512 => 1,
-        Auto::Auto => available.clamp(1, 8),
-    };
+    let wanted = topology.solver_threads();
+    let threads = available.clamp(*wanted.start(), *wanted.end());
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|index| format!("solver-{index}"))
@@ -141,6 +137,25 @@ fn make_pool(args: &Args, topology: &Topology) -> Result<Arc<rayon::ThreadPool>,
         .build()
         .map_err(|error| KernelError::Config(format!("{threads} solver threads: {error}")))?;
     Ok(Arc::new(pool))
+}
+
+/// Keeps the plane from being swapped out, if that is wanted.
+fn lock_plane(plane: &PlaneWriter, wanted: PlaneLock) -> Result<(), KernelError> {
+    if wanted == PlaneLock::No {
+        return Ok(());
+    }
+    let Err(source) = plane.lock_memory() else { return Ok(()) };
+    let total_bytes = plane.header().total_bytes;
+    let limit = match rsw_os::memory::lock_limit_bytes() {
+        Some(bytes) => format!("{bytes} bytes"),
+        None => "unlimited".into(),
+    };
+    let error = KernelError::Lock { limit, needed_kib: total_bytes.div_ceil(1024), source };
+    if wanted == PlaneLock::Yes {
+        return Err(error);
+    }
+    eprintln!("solver-proc: runs on without: {error}");
+    Ok(())
 }
 
 /// Where this generation begins.

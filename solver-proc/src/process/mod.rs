@@ -58,6 +58,19 @@ pub(crate) enum KernelError {
     /// The plane could not be made.
     #[error(transparent)]
     Plane(#[from] rsw_plane::CreateError),
+    /// `plane.lock = "yes"` cannot be kept.
+    #[error(
+        "the plane is not locked: {source} (limit of locked memory: {limit}); \
+         raise it with `ulimit -l {needed_kib}` or LimitMEMLOCK=, or set plane.lock = \"no\""
+    )]
+    Lock {
+        /// What may be locked.
+        limit: String,
+        /// What it takes.
+        needed_kib: u64,
+        /// What the kernel said.
+        source: rsw_os::OsError,
+    },
     /// The engine refused its parameters or its input.
     #[error(transparent)]
     Engine(#[from] solver_proc::engine::EngineError),
@@ -73,6 +86,7 @@ impl KernelError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Engine(_) => exit::CONFIG,
+            Self::Lock { .. } => exit::PERMISSION,
             Self::Plane(_) | Self::Os(_) | Self::Socket(_) => exit::FAILURE,
         }
     }
