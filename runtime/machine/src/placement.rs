@@ -82,7 +82,7 @@ impl fmt::Display for Reason {
             Self::Alone => "alone on its core",
             Self::Apart => "apart from the kernel",
             Self::Free => "not pinned",
-            Self::TooFew => "not pinned, too few cores",
+            Self::TooFew => "not pinned (too few cores)",
         })
     }
 }
@@ -155,13 +155,12 @@ impl Error for PlaceError {}
 impl PlaceError {
     /// What to do about it.
     pub fn way_out(&self) -> String {
-        let Self { key, cpu, online, usable } = self;
-        let name = format!("name cores of {} in {key}, or \"auto\"", format_list(usable));
-        if !online {
+        let name = format!("name cores of {}, or \"auto\"", format_list(&self.usable));
+        if !self.online {
             return name;
         }
-        let mut wider = usable.clone();
-        wider.push(*cpu);
+        let mut wider = self.usable.clone();
+        wider.push(self.cpu);
         wider.sort_unstable();
         format!("{name}; or widen the mask: taskset -c {} runtime up", format_list(&wider))
     }

@@ -1,5 +1,7 @@
 //! `runtime doctor`: what this machine gives the swarm, each answer with its reason and one command that
-//! helps. Looks, tries, and changes nothing that outlives it.
+//! helps. Looks, tries, and changes nothing that outlives it. What only costs time is in [`latency`].
+
+mod latency;
 
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -9,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use landlock::{ABI, Access, AccessFs, LandlockStatus, Ruleset, RulesetAttr};
 use rsw_config::{AgentIsolation, Topology, WaitSpec, parse_wait, plane_bytes_estimate};
+use rsw_machine::Machine;
 use serde_json::{Value, json};
 
+use crate::swarm::Orders;
 use crate::view::table::bytes;
 
 /// Programs that must lie beside `runtime`.
@@ -27,6 +31,8 @@ pub(crate) struct DoctorContext<'a> {
     pub(crate) root: PathBuf,
     /// The swarm that is to run.
     pub(crate) topology: &'a Topology,
+    /// Who gave orders about cores.
+    pub(crate) orders: Orders<'a>,
     /// Folder of sockets and locks.
     pub(crate) run_dir: PathBuf,
     /// Folder of the helper programs.
@@ -79,23 +85,21 @@ pub(crate) struct Check {
 
 /// Runs every check. Takes as long as the helper programs take to tell their version.
 pub(crate) fn checks(ctx: &DoctorContext<'_>) -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         kernel(ctx),
         seals(),
         landlock(ctx),
         seccomp(ctx),
         memory(ctx),
         dev_shm(ctx),
-        locked_memory(ctx),
         open_files(ctx),
         cpus(ctx),
-        clock(ctx),
-        governor(ctx),
-        virtualised(ctx),
         run_dir(ctx),
         helpers(ctx),
         leftovers(ctx),
-    ]
+    ];
+    checks.extend(latency::checks(ctx, &Machine::read_at(&ctx.root)));
+    checks
 }
 
 /// `{"schema":"rsw.doctor/1","checks":[{"id","status","what","reason","fix"}]}`.
@@ -165,9 +169,9 @@ impl DoctorContext<'_> {
     }
 
     /// Soft limit of this process; `None` where it is unlimited or not known.
-    fn limit(&self, name: &str) -> Option<u64> {
+    fn open_files_max(&self) -> Option<u64> {
         let limits = self.read("proc/self/limits")?;
-        let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
         line.split_whitespace().next()?.parse().ok()
     }
 }
@@ -279,23 +283,6 @@ fn room(asked: Asked, need: u64, good: u64, free: u64, fix: &str) -> Check {
     }
 }
 
-fn locked_memory(ctx: &DoctorContext<'_>) -> Check {
-    let asked = Asked { id: "memlock", what: "limit of locked memory" };
-    let need = plane_bytes_estimate(ctx.topology);
-    match ctx.limit("Max locked memory") {
-        Some(limit) if limit < need => asked.warn(
-            format!(
-                "{} is less than the plane's {}: it may be swapped out",
-                bytes(limit),
-                bytes(need)
-            ),
-            format!("ulimit -l {}", need.div_ceil(1024)),
-        ),
-        Some(limit) => asked.pass(bytes(limit)),
-        None => asked.pass("no limit"),
-    }
-}
-
 /// Descriptors of the supervisor and of the gateway: logs, pidfd, socket and pages of each agent.
 fn open_files(ctx: &DoctorContext<'_>) -> Check {
     const FIXED: u64 = 128;
@@ -303,7 +290,7 @@ fn open_files(ctx: &DoctorContext<'_>) -> Check {
     let asked = Asked { id: "nofile", what: "limit of open files" };
     let agents = ctx.topology.agents.len() as u64;
     let need = FIXED + PER_AGENT * agents;
-    match ctx.limit("Max open files") {
+    match ctx.open_files_max() {
         Some(limit) if limit < need => asked.fail(
             format!("{limit} is less than the {need} that {agents} agents need"),
             format!("ulimit -n {need}"),
@@ -338,57 +325,6 @@ fn cpus(ctx: &DoctorContext<'_>) -> Check {
         return asked.warn(reason, "widen the mask: taskset -pc 0-1 $$");
     }
     asked.pass(found)
-}
-
-fn clock(ctx: &DoctorContext<'_>) -> Check {
-    let asked = Asked { id: "clock", what: "clock source" };
-    let path = "sys/devices/system/clocksource/clocksource0";
-    let Some(source) = ctx.read(&format!("{path}/current_clocksource")) else {
-        return asked.skip(format!("/{path} is not readable"));
-    };
-    let slow = format!("{source} is read through the kernel: each timestamp costs a microsecond");
-    let fix = format!("echo tsc | sudo tee /{path}/current_clocksource");
-    let flags = ctx.read("proc/cpuinfo").unwrap_or_default();
-    let invariant = flag(&flags, "constant_tsc") && flag(&flags, "nonstop_tsc");
-    match source.as_str() {
-        "tsc" if invariant => asked.pass("tsc, invariant"),
-        "tsc" => asked.warn(
-            "tsc, but the processor does not promise that it is invariant",
-            "compare times of different cores with care, or boot with clocksource=hpet",
-        ),
-        "arch_sys_counter" | "kvm-clock" | "hyperv_clocksource_tsc_page" => asked.pass(source),
-        _ => asked.warn(slow, fix),
-    }
-}
-
-fn flag(cpuinfo: &str, name: &str) -> bool {
-    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
-    flags.is_some_and(|line| line.split_whitespace().any(|known| known == name))
-}
-
-fn governor(ctx: &DoctorContext<'_>) -> Check {
-    let asked = Asked { id: "governor", what: "processor frequency" };
-    let path = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
-    match ctx.read(path) {
-        None => asked.skip("no frequency control is visible"),
-        Some(governor) if governor == "performance" => asked.pass(governor),
-        Some(governor) => asked.warn(
-            format!("{governor}: the first events after a pause are slow"),
-            "sudo cpupower frequency-set -g performance",
-        ),
-    }
-}
-
-fn virtualised(ctx: &DoctorContext<'_>) -> Check {
-    let asked = Asked { id: "virtualised", what: "virtual machine" };
-    match ctx.read("proc/cpuinfo") {
-        None => asked.skip("/proc/cpuinfo is not readable"),
-        Some(info) if flag(&info, "hypervisor") => asked.warn(
-            "yes: tails of latencies include those of the host",
-            "measure on bare metal; runs are right either way",
-        ),
-        Some(_) => asked.pass("no hypervisor is announced"),
-    }
 }
 
 fn run_dir(ctx: &DoctorContext<'_>) -> Check {
@@ -487,20 +423,24 @@ fn leftovers(ctx: &DoctorContext<'_>) -> Check {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use rsw_config::Origins;
+
     use super::*;
 
-    struct Machine {
+    pub(super) struct Machine {
         folder: tempfile::TempDir,
         topology: Topology,
+        origins: Origins,
     }
 
-    /// A machine that is all well, made of files.
-    fn machine(set: &[&str]) -> Machine {
+    /// A machine that is all well, made of files: four cores, the last of them isolated.
+    pub(super) fn machine(set: &[&str]) -> Machine {
         let folder = tempfile::tempdir().unwrap();
         let mut source = rsw_config::Source::in_folder(folder.path());
         source.set = set.iter().map(|text| (*text).into()).collect();
-        let topology = rsw_config::resolve(&rsw_config::load(source).unwrap());
-        let machine = Machine { folder, topology };
+        let loaded = rsw_config::load(source).unwrap();
+        let topology = rsw_config::resolve(&loaded);
+        let machine = Machine { folder, topology, origins: loaded.origins };
         let clock = "sys/devices/system/clocksource/clocksource0/current_clocksource";
         machine.put("proc/sys/kernel/osrelease", "6.18.1-test\n");
         machine
@@ -513,7 +453,18 @@ mod tests {
         );
         machine.put(clock, "tsc\n");
         machine.put("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu constant_tsc nonstop_tsc\n");
-        machine.put("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n");
+        machine.put("proc/self/status", "CapEff:\t0\nCpus_allowed_list:\t0-2\n");
+        machine.put("sys/devices/system/node/online", "0\n");
+        machine.put("sys/devices/system/node/node0/cpulist", "0-3\n");
+        machine.put("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+        machine.put("sys/devices/system/cpu/online", "0-3\n");
+        machine.put("sys/devices/system/cpu/isolated", "3\n");
+        machine.put("sys/devices/system/cpu/nohz_full", "3\n");
+        for cpu in 0..4 {
+            let folder = format!("sys/devices/system/cpu/cpu{cpu}");
+            machine.put(&format!("{folder}/cpufreq/scaling_governor"), "performance\n");
+            machine.put(&format!("{folder}/topology/thread_siblings_list"), &format!("{cpu}\n"));
+        }
         for name in HELPERS {
             machine.helper(name, "0.1.0");
         }
@@ -521,7 +472,7 @@ mod tests {
     }
 
     impl Machine {
-        fn put(&self, path: &str, text: &str) {
+        pub(super) fn put(&self, path: &str, text: &str) {
             let path = self.folder.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
@@ -533,10 +484,11 @@ mod tests {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
 
-        fn context(&self) -> DoctorContext<'_> {
+        pub(super) fn context(&self) -> DoctorContext<'_> {
             DoctorContext {
                 root: self.folder.path().into(),
                 topology: &self.topology,
+                orders: Orders { origins: &self.origins, pin_flag: false },
                 run_dir: self.folder.path().join("run"),
                 bin_dir: self.folder.path().join("bin"),
                 version: "0.1.0",
@@ -545,7 +497,7 @@ mod tests {
         }
     }
 
-    fn assert_is(check: &Check, status: Status, part: &str) {
+    pub(super) fn assert_is(check: &Check, status: Status, part: &str) {
         assert_eq!(check.status, status, "{check:?}");
         assert!(check.reason.contains(part), "{check:?}");
         let bad = matches!(check.status, Status::Warn | Status::Fail);
@@ -560,10 +512,15 @@ mod tests {
             "kernel",
             "seals",
             "seccomp",
-            "memlock",
             "nofile",
-            "clock",
+            "pinning",
+            "isolation",
+            "siblings",
             "governor",
+            "clock",
+            "thp",
+            "memlock",
+            "numa",
             "virtualised",
             "run-dir",
             "helpers",
@@ -581,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_and_clocks() {
+    fn kernels() {
         let machine = machine(&[]);
         for (release, status) in [
             ("5.10.0", Status::Fail),
@@ -592,13 +549,6 @@ mod tests {
             machine.put("proc/sys/kernel/osrelease", release);
             assert_is(&kernel(&machine.context()), status, release);
         }
-        machine.put("proc/cpuinfo", "flags\t\t: fpu hypervisor\n");
-        assert_is(&clock(&machine.context()), Status::Warn, "invariant");
-        assert_is(&virtualised(&machine.context()), Status::Warn, "host");
-        machine.put("sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet");
-        assert_is(&clock(&machine.context()), Status::Warn, "hpet");
-        machine.put("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave");
-        assert_is(&governor(&machine.context()), Status::Warn, "powersave");
     }
 
     #[test]
@@ -607,7 +557,6 @@ mod tests {
         assert_is(&open_files(&machine.context()), Status::Fail, "1024 is less than the 4128");
         assert_is(&cpus(&machine.context()), Status::Warn, "500 of them spin");
         machine.put("proc/self/limits", "Max locked memory  8192  8192  bytes\n");
-        assert_is(&locked_memory(&machine.context()), Status::Warn, "8.00 KiB is less than");
         assert_is(&open_files(&machine.context()), Status::Pass, "no limit");
         let asked = Asked { id: "memory", what: "memory" };
         assert_is(&room(asked, 10, 20, 9, "x"), Status::Fail, "9 B free, about 10 B needed");

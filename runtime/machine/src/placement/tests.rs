@@ -82,7 +82,7 @@ fn placed(
 #[test]
 fn two_cores_are_left_to_the_scheduler() {
     let machine = two_cores();
-    let few = "not pinned, too few cores";
+    let few = "not pinned (too few cores)";
     assert_eq!(placed(&machine, "auto", 1..=1, &["auto", "off"]), [few, few, "not pinned"]);
     // What is named is done, and the others keep off.
     assert_eq!(
@@ -135,7 +135,7 @@ fn a_core_outside_is_an_error_that_names_everything() {
         outside.to_string(),
         "agent.a1.cpus names core 16, which is not online here (usable: 0-15)"
     );
-    assert_eq!(outside.way_out(), "name cores of 0-15 in agent.a1.cpus, or \"auto\"");
+    assert_eq!(outside.way_out(), "name cores of 0-15, or \"auto\"");
     let cores: Vec<String> = (0..4).map(|cpu| cpu.to_string()).collect();
     let narrowed = super::tests::machine(&cores, "0-1", "", &[]);
     let outside = place(&narrowed, &request("3", 1..=1, &[])).unwrap_err();
@@ -145,7 +145,7 @@ fn a_core_outside_is_an_error_that_names_everything() {
     );
     assert_eq!(
         outside.way_out(),
-        "name cores of 0-1 in cpu.kernel, or \"auto\"; \
+        "name cores of 0-1, or \"auto\"; \
          or widen the mask: taskset -c 0-1,3 runtime up"
     );
 }

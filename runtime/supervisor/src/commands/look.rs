@@ -34,6 +34,7 @@ pub(super) fn process_table(answer: &Json) -> Table {
         ("LAG", Align::Right),
         ("LOST", Align::Right),
         ("CPU", Align::Right),
+        ("OF", Align::Right),
         ("RSS", Align::Right),
     ]);
     for row in answer["processes"].as_array().into_iter().flatten() {
@@ -52,6 +53,7 @@ pub(super) fn process_table(answer: &Json) -> Table {
             row["lag_events"].as_u64().map_or("-".into(), count),
             row["lost_events"].as_u64().map_or("-".into(), count),
             number("cpu"),
+            row["cpus"].as_str().unwrap_or("-").to_owned(),
             row["rss_bytes"].as_u64().map_or("-".into(), bytes),
         ]);
     }

@@ -7,7 +7,7 @@ use super::Context;
 use crate::cli::Validate;
 use crate::doctor::{self, DoctorContext, Status};
 use crate::project::Project;
-use crate::swarm::os_error;
+use crate::swarm::{Orders, os_error};
 use crate::view::error::CliError;
 use crate::view::table::bytes;
 
@@ -54,7 +54,8 @@ pub(super) fn validate(context: &Context, args: &Validate) -> Result<u8, CliErro
 }
 
 pub(super) fn doctor(context: &Context) -> Result<u8, CliError> {
-    let topology = rsw_config::resolve(&context.load(|_| {})?);
+    let loaded = context.load(|_| {})?;
+    let topology = rsw_config::resolve(&loaded);
     let project = Project::new(&topology.project, &topology.folder);
     let running = context.client().is_ok();
     let leftovers = [&project.run_dir, &project.loan_dir]
@@ -65,6 +66,7 @@ pub(super) fn doctor(context: &Context) -> Result<u8, CliError> {
     let checks = doctor::checks(&DoctorContext {
         root: "/".into(),
         topology: &topology,
+        orders: Orders { origins: &loaded.origins, pin_flag: false },
         run_dir: project.run_dir.clone(),
         bin_dir: rsw_os::process::current_exe_folder().map_err(os_error)?,
         version: env!("CARGO_PKG_VERSION"),

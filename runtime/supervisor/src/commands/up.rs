@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rsw_config::{Loaded, Topology};
+use rsw_machine::Machine;
 use rsw_schemas::exit;
 use serde_json::{Value as Json, json};
 
@@ -15,7 +16,7 @@ use super::look::process_table;
 use crate::cli::Up;
 use crate::control::Client;
 use crate::project::Project;
-use crate::swarm::{self, Status, Swarm, Turn, os_error};
+use crate::swarm::{self, Cores, Orders, Status, Swarm, Turn, cores_text, os_error};
 use crate::view::error::CliError;
 use crate::view::table::{bytes, count};
 
@@ -42,19 +43,21 @@ pub(super) fn run(context: &Context, args: &Up) -> Result<u8, CliError> {
     let mut topology = rsw_config::resolve(&loaded);
     choose_agents(&mut topology, &args.agents)?;
     let project = Project::new(&topology.project, &topology.folder);
+    let orders = Orders { origins: &loaded.origins, pin_flag: args.pin.is_some() };
+    let cores = Cores::decide(&Machine::read(), &topology, &orders)?;
     if args.dry_run {
-        return dry_run(context, &topology, &project);
+        return dry_run(context, &topology, &project, &cores);
     }
     check_memory(&topology)?;
     if in_background() {
         rsw_os::process::new_session().map_err(os_error)?;
-        return foreground(context, args, project, topology);
+        return foreground(context, args, project, topology, cores);
     }
     say_what_was_read(context, &loaded);
     if args.detach || args.wait.is_some() {
         return detach(context, args, &project);
     }
-    foreground(context, args, project, topology)
+    foreground(context, args, project, topology, cores)
 }
 
 /// Leaves only the agents of the named tables, with fresh dense ids.
@@ -102,8 +105,9 @@ fn foreground(
     args: &Up,
     project: Project,
     topology: Topology,
+    cores: Cores,
 ) -> Result<u8, CliError> {
-    let mut swarm = Swarm::start(project, topology)?;
+    let mut swarm = Swarm::start(project, topology, cores)?;
     let live = std::io::stderr().is_terminal() && !context.global.quiet && !context.global.json;
     let (mut announced, mut drawn) = (false, Instant::now());
     let started = Instant::now();
@@ -144,11 +148,25 @@ fn announce(context: &Context, swarm: &Swarm) {
     let rate = if rate > 0.0 { format!("{rate} Hz") } else { "full speed".into() };
     context.say(&process_table(&ps).to_string());
     context.say(&format!("field      {nx} x {ny} at {rate}"));
+    context.say(&machine_lines(&ps));
     context.say(&format!("attach at  {}", swarm.project().socket_path().display()));
     if let Some(dir) = ps["recording"].as_str() {
         context.say(&format!("recording  {dir}"));
     }
     context.say("next       runtime ps · runtime events tail -F · Ctrl-C stops everything");
+}
+
+/// Where the processes run, and the memory of the plane.
+fn machine_lines(ps: &Json) -> String {
+    let mut lines = Vec::new();
+    if let Some(bytes_text) = ps["plane"]["bytes"].as_str() {
+        let total = bytes_text.parse().map_or("-".into(), bytes);
+        let locked = ps["plane"]["locked"] == true;
+        let locked = if locked { "locked in memory" } else { "not locked in memory" };
+        lines.push(format!("plane      {total}, {locked}"));
+    }
+    lines.extend(cores_text(&ps["cores"]).map(|text| format!("cores      {text}")));
+    lines.join("\n")
 }
 
 fn up_document(ps: &Json) -> Json {
@@ -269,6 +287,7 @@ fn report_detached(context: &Context, ps: &Json) {
         context.print_json(&up_document(ps));
     } else if !context.global.quiet {
         context.print(&process_table(ps).to_string());
+        context.print(&machine_lines(ps));
         context.print("next       runtime status · runtime down");
     }
 }
@@ -294,7 +313,12 @@ fn why_ended(code: u8, answer: &Json) -> CliError {
     }
 }
 
-fn dry_run(context: &Context, topology: &Topology, project: &Project) -> Result<u8, CliError> {
+fn dry_run(
+    context: &Context,
+    topology: &Topology,
+    project: &Project,
+    cores: &Cores,
+) -> Result<u8, CliError> {
     if context.global.json {
         context.print_json(&json!({
             "schema": "rsw.dry-run/1",
@@ -302,6 +326,7 @@ fn dry_run(context: &Context, topology: &Topology, project: &Project) -> Result<
             "run_dir": project.run_dir,
             "recording": swarm::recording_dir(topology),
             "plane_bytes": rsw_config::plane_bytes_estimate(topology).to_string(),
+            "cores": cores.json(),
             "topology": topology,
         }));
         return Ok(exit::OK);
@@ -316,6 +341,9 @@ fn dry_run(context: &Context, topology: &Topology, project: &Project) -> Result<
         bytes(rsw_config::plane_bytes_estimate(topology)),
         swarm::recording_dir(topology).display(),
     ));
+    if let Some(text) = cores_text(&cores.json()) {
+        context.print(&format!("cores      {text}"));
+    }
     for source in &topology.sources {
         context.print(&format!("source     {} at {:?}", source.name, source.source.at));
     }

@@ -153,9 +153,7 @@ impl Swarm {
             .pair("--topology", self.project.topology_path())
             .pair("--durability", durability)
             .pair("--spool-events", recorder.spool_events.to_string());
-        if let Some(cores) = cores(&self.topology.config.cpu.recorder) {
-            args.pair("--pin", cores);
-        }
+        args.pin(self.cores.of("recorder"));
         // It outlives a killed supervisor for as long as it takes to write down what it has.
         let mut plan = self.trusted("recorder", args, Some("record"))?;
         plan.policy.dies_with_parent = false;
@@ -172,9 +170,7 @@ impl Swarm {
         if let Some(previous) = &previous {
             args.pair("--previous-fd", previous.as_raw_fd().to_string());
         }
-        if let Some(cores) = cores(&self.topology.config.cpu.kernel) {
-            args.pair("--pin", cores);
-        }
+        args.pin(self.cores.of("kernel"));
         let mut plan = self.trusted("solver-proc", args, None)?;
         plan.kept.extend(previous);
         Ok(plan)
@@ -194,7 +190,9 @@ impl Swarm {
             .pair("--loan-root", root)
             .pair("--incarnation", self.loan_incarnation.to_string())
             .pair("--topology", self.project.topology_path());
-        self.trusted("gateway", args, None)
+        let mut plan = self.trusted("gateway", args, None)?;
+        plan.policy.cpus = self.cores.of("gateway").to_vec();
+        Ok(plan)
     }
 
     /// A new folder under a name that no agent can have taken before.
@@ -239,16 +237,11 @@ impl Swarm {
             (OsString::from("RSW_SOCKET_FD"), OsString::from(number)),
             ("RSW_AGENT_NAME".into(), instance.name.clone().into()),
         ]);
-        let policy = self.agent_policy(agent, &section, &program)?;
+        let policy = self.agent_policy(agent, &section, &program);
         Ok(Plan { program, args, env, policy, kept: vec![socket], control: None })
     }
 
-    fn agent_policy(
-        &self,
-        agent: usize,
-        section: &AgentSection,
-        program: &Path,
-    ) -> Result<Policy, CliError> {
+    fn agent_policy(&self, agent: usize, section: &AgentSection, program: &Path) -> Policy {
         let mut policy = Policy::new(match self.seats[agent].isolation() {
             Isolation::Sandboxed => Profile::Sandboxed,
             Isolation::Strict => Profile::Strict,
@@ -261,10 +254,9 @@ impl Swarm {
         // Planes and loans are mapped, not owned: they come on top of what the agent may allocate.
         let shared = rsw_config::plane_bytes_estimate(&self.topology) * 16 + (256 << 20);
         policy.limits.memory_bytes_max = Some((section.memory_mib << 20) + shared);
-        if let Some(list) = cores(&section.cpus) {
-            policy.cpus = rsw_os::affinity::parse_list(&list).map_err(os_error)?;
-        }
-        Ok(policy)
+        let group = &self.topology.agents[agent].group;
+        policy.cpus = self.cores.of(&format!("agent {group}")).to_vec();
+        policy
     }
 
     /// Folder of the recording.
@@ -315,14 +307,6 @@ pub(crate) fn beside_us(name: &str) -> Result<PathBuf, CliError> {
         .hint("build the whole workspace: cargo build --release"))
 }
 
-/// A core list for `--pin`; with `auto` the scheduler decides, as with `off`.
-fn cores(spec: &str) -> Option<String> {
-    match spec {
-        "off" | "auto" | "" => None,
-        list => Some(list.to_owned()),
-    }
-}
-
 /// A run id as the programs take it.
 pub(crate) fn run_id_text(run_id: &[u8; 16]) -> String {
     run_id.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -337,6 +321,13 @@ struct Args(Vec<OsString>);
 impl Args {
     fn new() -> Self {
         Self(Vec::new())
+    }
+
+    /// Cores that the program pins itself to, if any.
+    fn pin(&mut self, cpus: &[usize]) {
+        if !cpus.is_empty() {
+            self.pair("--pin", rsw_os::affinity::format_list(cpus));
+        }
     }
 
     fn pair(&mut self, name: &str, value: impl Into<OsString>) -> &mut Self {

@@ -4,12 +4,14 @@
 //! a number that the loop looks at. It maps the plane read-only and never writes it.
 //!
 //! Reading order: [`child`] (one process: start, end, back-off), [`launch`] (what each role is started with),
-//! [`events`] (what came in, and what follows), [`stop`] (the way down), [`planes`], [`seats`], [`state`] (what
+//! [`cores`] (where it runs), [`events`] (what came in, and what follows), [`stop`] (the way down), [`planes`], [`seats`], [`state`] (what
 //! `ps` and `status` show), [`requests`], [`visitors`], [`channel`], [`logs`], [`leftovers`].
 
 mod child;
 
 mod launch;
+
+mod cores;
 
 mod events;
 
@@ -55,6 +57,7 @@ use seats::Seat;
 use stop::Stopping;
 use visitors::Visitors;
 
+pub(crate) use cores::{Cores, Orders, cores_text};
 pub(crate) use launch::{beside_us, recording_dir};
 pub(crate) use state::{Status, finite};
 
@@ -91,6 +94,7 @@ pub(crate) enum Turn {
 pub(crate) struct Swarm {
     project: Project,
     topology: Topology,
+    cores: Cores,
     run_id: [u8; 16],
     started_mono_ns: u64,
     phase: Phase,
@@ -124,16 +128,21 @@ enum Token {
 
 impl Swarm {
     /// Takes the project's lock, cleans up after a killed predecessor, and starts every process.
-    pub(crate) fn start(project: Project, topology: Topology) -> Result<Self, CliError> {
+    pub(crate) fn start(
+        project: Project,
+        topology: Topology,
+        cores: Cores,
+    ) -> Result<Self, CliError> {
         project.make_folders()?;
         let lock = take_lock(&project)?;
-        Self::start_locked(project.clone(), topology, lock)
+        Self::start_locked(project.clone(), topology, cores, lock)
             .inspect_err(|_| leftovers::remove(&project))
     }
 
     fn start_locked(
         project: Project,
         topology: Topology,
+        cores: Cores,
         lock: LockFile,
     ) -> Result<Self, CliError> {
         leftovers::clean(&project)?;
@@ -161,6 +170,7 @@ impl Swarm {
             run_id: rsw_os::process::random_id().map_err(os_error)?,
             project,
             topology,
+            cores,
             _lock: lock,
         };
         for index in 0..swarm.children.len() {

@@ -55,6 +55,8 @@ impl Swarm {
             "run_dir": self.project.run_dir,
             "socket": self.project.socket_path(),
             "recording": self.child(Role::Recorder).map(|_| self.recording_dir()),
+            "cores": self.cores.json(),
+            "plane": self.plane_json(),
             "processes": processes,
         })
     }

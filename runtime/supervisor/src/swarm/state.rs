@@ -1,6 +1,7 @@
 //! What `ps` and `status` show: read from the plane, the pages and `/proc`, never asked of a child.
 
 use rsw_attach::{MailboxReader, MailboxWord, RecorderWord};
+use rsw_os::affinity::format_list;
 use rsw_os::clock::mono_ns;
 use rsw_plane::{PlaneReader, Value};
 use rsw_schemas::text;
@@ -162,10 +163,22 @@ impl Swarm {
                 "lag_events": reading.lag_events,
                 "lost_events": reading.lost_events,
                 "cpu": Json::Null,
+                "cpus": Json::Null,
                 "rss_bytes": Json::Null,
             })));
         }
         rows
+    }
+
+    /// The newest plane, as `ps` shows it: `{"bytes","locked"}`.
+    pub(super) fn plane_json(&self) -> Json {
+        let Some(plane) = self.planes.current() else { return Json::Null };
+        let kernel = self.child(Role::Kernel).and_then(Child::running);
+        let status = kernel.and_then(|kernel| rsw_os::process::status(kernel.pid).ok());
+        let total_bytes = plane.ready.total_bytes;
+        // The kernel locks nothing else.
+        let locked = status.is_some_and(|status| status.locked_bytes >= total_bytes);
+        json!({ "bytes": total_bytes.to_string(), "locked": locked })
     }
 
     fn process_row(&self, child: &Child, cursor: u64) -> ProcessRow {
@@ -208,6 +221,7 @@ impl Swarm {
             "lag_events": reading.lag_events,
             "lost_events": reading.lost_events,
             "cpu": pid.and_then(|pid| rsw_os::process::cpu_last(pid).ok()),
+            "cpus": status.as_ref().map(|status| format_list(&status.cpus_allowed)),
             "rss_bytes": status.map(|status| status.rss_bytes),
             "uptime_s": running.map(|running| (mono_ns() - running.started_mono_ns) / 1_000_000_000),
             "log_lines_dropped": child.log.dropped(),
