@@ -94,7 +94,11 @@ pub fn set_nonblocking(fd: impl AsFd) -> Result<(), OsError> {
 
 /// Bytes of a page on this machine.
 pub fn page_bytes() -> usize {
-    rustix::param::page_size()
+    // Not rustix::param: it asks the system on first use, and panics in a sandbox that does not answer. The C library
+    // was told when the process began.
+    // SAFETY: a question without side effects that every Linux answers.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(4096)
 }
 
 /// The direct children of `pid`, in no particular order. Racy by nature: a process may end meanwhile.

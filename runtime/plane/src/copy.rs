@@ -11,9 +11,9 @@
 //! 10.2.4 "Fast-String Operation and Out-of-Order Stores"), so the stamps around a [`store`] keep their order. The
 //! manual promises less for its loads, so [`load`] ends with a load fence: the second look at a stamp comes after.
 
-use crate::sync::{AtomicU64, point};
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
 use crate::sync::Ordering;
+use crate::sync::{AtomicU64, point};
 
 /// Copies `out.len()` bytes out of `words`, which hold at least that many.
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]

@@ -101,6 +101,9 @@ pub(crate) enum Verb {
     Validate(Validate),
     /// Looks for what this machine lacks
     Doctor,
+    /// Measures the plane beside its peers on this machine; `runtime bench --help` says how
+    #[command(disable_help_flag = true)]
+    Bench(Bench),
     /// Prints the version
     Version,
 }
@@ -131,6 +134,14 @@ pub(crate) struct Up {
     /// Cores of the kernel: auto, off, or a list such as 2,4-7
     #[arg(long, value_name = "CORES")]
     pub(crate) pin: Option<String>,
+}
+
+/// `runtime bench`: its own program reads the words.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Bench {
+    /// Suites and flags of the benchmark
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
 }
 
 /// `runtime down`.

@@ -1,13 +1,16 @@
-//! `runtime validate`, `runtime doctor`, `runtime version`.
+//! `runtime validate`, `runtime doctor`, `runtime bench`, `runtime version`.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rsw_schemas::{ABI_MAJOR, ABI_MINOR, LAYOUT_HASH, exit};
 use serde_json::json;
 
 use super::Context;
-use crate::cli::Validate;
+use crate::cli::{Bench, Validate};
 use crate::doctor::{self, DoctorContext, Status};
 use crate::project::Project;
-use crate::swarm::{Orders, os_error};
+use crate::swarm::{self, Orders, os_error};
 use crate::view::error::CliError;
 use crate::view::table::bytes;
 
@@ -79,6 +82,15 @@ pub(super) fn doctor(context: &Context) -> Result<u8, CliError> {
     }
     let failed = checks.iter().any(|check| check.status == Status::Fail);
     Ok(if failed { exit::CHECK_FAILED } else { exit::OK })
+}
+
+/// Becomes the benchmark's program, so that what it links (iceoryx2, its peers) stays out of here.
+pub(super) fn bench(context: &Context, args: &Bench) -> Result<u8, CliError> {
+    let program = swarm::beside_us("rsw-bench")?;
+    let json = context.global.json.then_some("--json");
+    let why = Command::new(&program).args(&args.words).args(json).exec();
+    Err(CliError::new(exit::FAILURE, "bench", format!("{}: {why}", program.display()))
+        .hint("build the whole workspace: cargo build --release"))
 }
 
 pub(super) fn version(context: &Context) -> Result<u8, CliError> {
