@@ -27,6 +27,10 @@ use super::{Failure, note};
 
 /// How long the gateway may take to say welcome: it may have to wait for the kernel's first plane.
 const WELCOME_MAX: Duration = Duration::from_secs(30);
+/// Time between two looks for a batch that the ring told of: the gateway lends it some hundred microseconds later.
+const LOAN_LOOK: Duration = Duration::from_micros(50);
+/// How long it is looked for like that.
+const LOAN_NS_MAX: u64 = 5_000_000;
 /// Longest wait on the ring; the heartbeat is promised every 100 ms.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 /// Least time between two looks at the socket while the ring keeps us busy: a look is a system call.
@@ -85,6 +89,8 @@ pub(crate) struct Agent {
     cs_bits: u64,
     tick: u64,
     looked_ns: u64,
+    /// The ring told of a batch that is not lent yet: until then it is looked for. 0: nothing is due.
+    batch_due_ns: u64,
     told: Told,
 }
 
@@ -118,6 +124,7 @@ impl Agent {
             cs_bits: f64::NAN.to_bits(),
             tick: 0,
             looked_ns: 0,
+            batch_due_ns: 0,
             told: Told::default(),
             welcome,
         };
@@ -133,9 +140,19 @@ impl Agent {
     /// Works until the swarm ends.
     pub(crate) fn run(mut self) -> Result<(), Failure> {
         loop {
-            let woken = self.ring.wait(&mut self.waiter, WAIT_MAX);
+            let woken = if self.batch_due_ns == 0 {
+                self.ring.wait(&mut self.waiter, WAIT_MAX)
+            } else {
+                self.ring.wait(&mut Waiter::new(WaitStrategy::Block), LOAN_LOOK)
+            };
             let now_ns = mono_ns();
-            if !woken || now_ns.saturating_sub(self.looked_ns) >= LOOK_NS_MIN {
+            if self.batch_due_ns != 0 && now_ns > self.batch_due_ns {
+                // It comes with the next tick, or its absence is counted then.
+                self.batch_due_ns = 0;
+            }
+            if (!woken && self.batch_due_ns == 0)
+                || now_ns.saturating_sub(self.looked_ns) >= LOOK_NS_MIN
+            {
                 self.looked_ns = now_ns;
                 if self.look(now_ns)? {
                     self.note("the swarm has ended");
@@ -261,7 +278,7 @@ impl Agent {
     fn switch(&mut self, plane: PlaneReader) {
         let capacity = self.ring.plane().ring_capacity();
         let mut taken = 0;
-        while self.ring.lag() > 0 && taken <= capacity {
+        while self.ring.ready() && taken <= capacity {
             let before = self.ring.cursor();
             self.take_events();
             taken += self.ring.cursor().wrapping_sub(before);
@@ -275,7 +292,9 @@ impl Agent {
         let generation = ring.plane().generation();
         let from_ring = loaned.is_none();
         let mut due = Vec::new();
+        let mut announced = false;
         ring.take(|slot| {
+            announced |= slot.kind == EventKind::BatchReady as u16;
             if let Some(event) = tick_of(slot) {
                 *tick = event.tick;
                 kernel.hear(generation, &event);
@@ -284,14 +303,21 @@ impl Agent {
             }
         });
         due.iter().for_each(|result| self.send(result));
+        if announced && !from_ring {
+            self.batch_due_ns = mono_ns() + LOAN_NS_MAX;
+        }
     }
 
     fn take_batches(&mut self) {
         let Self { observer, loaned: Some(loaned), .. } = self else { return };
         let mut due = Vec::new();
+        let before = loaned.received();
         let mut taken = loaned.take(|sample| {
             due.extend(observer.observe(sample.tick, sample.agent_id, sample.ci));
         });
+        if loaned.received() != before {
+            self.batch_due_ns = 0;
+        }
         if taken.is_ok() && !due.is_empty() {
             // Once per report and not per frame: the mean costs a pass over the field.
             taken = loaned.check(&mut self.kernel).and(taken);

@@ -74,6 +74,11 @@ impl Loaned {
         Ok(first_fault)
     }
 
+    /// Batches taken so far.
+    pub(super) fn received(&self) -> u64 {
+        self.batches.received()
+    }
+
     /// Batches that gave way before we took them.
     pub(super) fn missed(&self) -> u64 {
         self.batches.missed()

@@ -72,6 +72,11 @@ impl RingView {
         self.reader.next_sequence()
     }
 
+    /// True if there is something to take.
+    pub(super) fn ready(&self) -> bool {
+        self.reader.ready()
+    }
+
     pub(super) fn lag(&self) -> u64 {
         self.reader.lag()
     }

@@ -54,7 +54,7 @@ pub(super) fn tail(context: &Context, args: &Tail) -> Result<u8, CliError> {
                 else {
                     break;
                 };
-                if newest.generation() != plane.generation() && ring.lag() == 0 {
+                if newest.generation() != plane.generation() && !ring.ready() {
                     ring = newest.ring(StartAt::Sequence(ring.next_sequence()));
                     plane = newest;
                 }
