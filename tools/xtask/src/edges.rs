@@ -34,7 +34,19 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tools/recorder", &["rsw-schemas", "rsw-os", "rsw-plane", "rsw-attach"]),
     ("tools/xtask", &["rsw-schemas"]),
     ("tests", &["rsw-os"]),
-    ("benches", &["rsw-schemas", "rsw-machine", "rsw-plane", "rsw-config", "solver-proc"]),
+    (
+        "benches",
+        &[
+            "rsw-schemas",
+            "rsw-os",
+            "rsw-machine",
+            "rsw-plane",
+            "rsw-attach",
+            "rsw-loans",
+            "rsw-config",
+            "solver-proc",
+        ],
+    ),
 ];
 
 /// What must never be linked where: heavy or foreign to the purpose.
