@@ -347,12 +347,13 @@ impl RingReader {
     /// Sequence of the next event to be published. Right also after the writer's death, between any two of its stores.
     pub fn cursor(&self) -> u64 {
         let mut end = self.committed();
-        // At most a batch, and a batch is at most a lap.
+        // At most a batch, and a batch is at most a lap; of a writer that is faster, what it told last.
         for _ in 0..self.capacity() {
-            if self.stamp(end) != complete(end) {
-                break;
+            match self.stamp(end).wrapping_sub(complete(end)).cast_signed() {
+                0 => end = end.wrapping_add(1),
+                ..0 => return end,
+                1.. => end = self.committed(),
             }
-            end = end.wrapping_add(1);
         }
         end
     }
@@ -395,14 +396,16 @@ impl RingReader {
     /// As [`Self::poll`], for an event as words: the protocol itself.
     #[inline]
     pub fn poll_body(&mut self, body: &mut Body) -> PolledBatch {
+        if self.early && !self.arrive() {
+            return PolledBatch::Empty;
+        }
         match self.copy(self.next, body) {
-            Ok(()) if !self.early => {
+            Ok(()) => {
                 let first = self.next;
                 self.next = first.wrapping_add(1);
                 self.received += 1;
                 PolledBatch::Events { first, count: 1 }
             }
-            Ok(()) => self.miss(complete(self.next)),
             Err(stamp) => self.miss(stamp),
         }
     }
@@ -410,11 +413,14 @@ impl RingReader {
     /// As many consecutive events as there are and as fit. A lap is returned alone, before what follows it.
     #[cfg(not(loom))]
     pub fn poll_batch(&mut self, out: &mut [Slot]) -> PolledBatch {
+        if self.early && !self.arrive() {
+            return PolledBatch::Empty;
+        }
         let first = self.next;
         let mut count = 0;
         for slot in out {
             match self.copy(self.next, slot_body(slot)) {
-                Ok(()) if !self.early => {
+                Ok(()) => {
                     slot.stamp = complete(self.next);
                     self.warm(self.next);
                     self.next = self.next.wrapping_add(1);
@@ -422,12 +428,18 @@ impl RingReader {
                     count += 1;
                 }
                 // Whatever it is, the next poll finds it again and tells it.
-                _ if count > 0 => break,
-                Ok(()) => return self.miss(complete(self.next)),
+                Err(_) if count > 0 => break,
                 Err(stamp) => return self.miss(stamp),
             }
         }
         if count == 0 { PolledBatch::Empty } else { PolledBatch::Events { first, count } }
+    }
+
+    /// Whether the cursor has passed where a reader began that was ahead of it; from then on it is as all others.
+    #[cold]
+    fn arrive(&mut self) -> bool {
+        self.early = self.next.wrapping_sub(self.cursor()).cast_signed() > 0;
+        !self.early
     }
 
     #[inline]
@@ -485,10 +497,6 @@ impl RingReader {
     fn miss(&mut self, stamp: u64) -> PolledBatch {
         if self.before_first() {
             return self.lap_to(self.first);
-        }
-        if self.early {
-            self.early = self.next.wrapping_sub(self.cursor()).cast_signed() > 0;
-            return PolledBatch::Empty;
         }
         if stamp.wrapping_sub(complete(self.next)).cast_signed() < 0 {
             self.warm(self.next);
@@ -665,7 +673,6 @@ mod tests {
         assert_eq!((reader.poll(), reader.ready()), (Polled::Empty, false));
         writer.commit();
         assert!(reader.ready());
-        assert_eq!(reader.poll(), Polled::Empty, "it learns that it is not early any more");
         assert!(matches!(reader.poll(), Polled::Event { sequence: 1, .. }));
     }
 

@@ -39,7 +39,8 @@ pub(crate) struct Row {
     /// Somebody else's means, beside ours.
     pub(crate) peer: bool,
     /// `closed-loop`: the next begins when the last is back. `open-loop`: at a fixed rate, timed from the moment it was
-    /// due. `throughput`: as fast as it goes. `idle`: nothing happens.
+    /// due. `throughput`: as fast as it goes. `from-commit`: timed from when a swarm's kernel began to commit. `idle`: nothing
+    /// happens.
     #[serde(rename = "loop")]
     pub(crate) mode: String,
     pub(crate) payload_bytes: usize,
@@ -58,7 +59,7 @@ pub(crate) struct Row {
     /// Share of one core that a waiting reader took, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cpu_percent: Option<f64>,
-    /// Median by the floor's median, or cost by the reference's cost; `ratio_of` says which.
+    /// Median or cost by that of the reference, which `ratio_of` names: most often the floor's trip. Above 1 is slower.
     pub(crate) ratio_to_floor: Option<f64>,
     /// p99 by the floor's p99.
     pub(crate) p99_ratio_to_floor: Option<f64>,

@@ -9,6 +9,7 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
 
 use rsw_config::{Restart, Topology};
+use rsw_os::Signal;
 use rsw_os::clock::mono_ns;
 use rsw_os::pidfd::Exit;
 use rsw_sandbox::Applied;
@@ -198,9 +199,13 @@ impl Child {
             return Verdict::Ended;
         }
         let now = mono_ns();
-        let proven =
-            running.ready_mono_ns.is_some_and(|ready| now.saturating_sub(ready) >= PROVEN_NS);
-        self.failed_starts = if proven { 0 } else { self.failed_starts + 1 };
+        let lived_ns = running.ready_mono_ns.map(|ready| now.saturating_sub(ready));
+        self.failed_starts = match lived_ns {
+            Some(lived_ns) if lived_ns >= PROVEN_NS => 0,
+            // Somebody killed a process that was ready: this says nothing about the process.
+            Some(_) if exit.signal == Some(Signal::Kill.number()) => self.failed_starts,
+            _ => self.failed_starts + 1,
+        };
         self.schedule(now)
     }
 
@@ -330,6 +335,23 @@ mod tests {
             run(&mut child, Some(PROVEN_NS));
             assert_eq!(child.ended(KILLED, false), Verdict::Again);
             assert!(child.due_in_ns(mono_ns()).expect("due") <= BACKOFF_NS.0);
+        }
+    }
+
+    #[test]
+    fn one_that_is_killed_as_soon_as_it_is_ready_comes_back_every_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut child = child(Restart::OnFailure, folder.path());
+        for _ in 0..100 {
+            run(&mut child, Some(0));
+            assert_eq!(child.ended(KILLED, false), Verdict::Again);
+        }
+        // What ends by itself that early is another matter.
+        let crashed = Exit { code: None, signal: Some(11) };
+        for left in (0..FAILED_STARTS_MAX).rev() {
+            run(&mut child, Some(0));
+            let verdict = if left == 0 { Verdict::GivenUp } else { Verdict::Again };
+            assert_eq!(child.ended(crashed, false), verdict);
         }
     }
 

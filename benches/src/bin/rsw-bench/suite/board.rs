@@ -72,7 +72,7 @@ fn cells(bench: &mut Bench) -> Result<(), Failure> {
         end = clock::now();
     }
     core::hint::black_box(sum);
-    let case = Case::new("board", "board-cell", "throughput").payload(8);
+    let case = Case::new("board", "board-cell", "throughput").payload(8).beside("floor");
     bench.cost(case, clock::ns((end - start) as f64) / reads as f64, reads);
 
     let mut snapshots = |bench: &mut Bench, name: &str| -> Result<(), Failure> {
@@ -85,7 +85,7 @@ fn cells(bench: &mut Bench) -> Result<(), Failure> {
             samples.saturating_record(end - start);
             start = clock::now();
         }
-        let case = Case::new("board", name, "closed-loop").payload(8 * CELLS.len());
+        let case = Case::new("board", name, "closed-loop").payload(8 * CELLS.len()).beside("floor");
         bench.add(case, samples);
         Ok(())
     };

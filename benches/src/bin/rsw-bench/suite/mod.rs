@@ -115,7 +115,8 @@ impl Bench {
             };
             let Some(reference) = beside.max_by_key(near) else { continue };
             let ratio = |of: fn(&Row) -> Option<f64>| Some(of(own)? / of(reference)?);
-            let cost = ratio(|row| row.per_event_ns);
+            let cost = |row: &Row| row.per_event_ns.or(row.p50_ns);
+            let cost = own.per_event_ns.and_then(|own| Some(own / cost(reference)?));
             let (p50, p99) = (ratio(|row| row.p50_ns), ratio(|row| row.p99_ns));
             rows[at].ratio_to_floor = cost.or(p50);
             rows[at].p99_ratio_to_floor = if cost.is_some() { None } else { p99 };

@@ -74,8 +74,10 @@ fn publish<const WORDS: usize>(bench: &mut Bench, batch: u64, slots: u64) -> Res
         end = clock::now();
     }
     let name = if slots == SMALL { "publish-in-l2" } else { "publish" };
-    let case =
-        Case::new("throughput", named(name, batch), "throughput").payload(WORDS * 8).readers(0);
+    let case = Case::new("throughput", named(name, batch), "throughput")
+        .payload(WORDS * 8)
+        .readers(0)
+        .beside("floor");
     bench.cost(case, clock::ns((end - start) as f64) / value as f64, value);
     Ok(())
 }
@@ -142,7 +144,8 @@ fn lossless(bench: &mut Bench, batch: u64) -> Result<(), Failure> {
     peer.join()?;
     let case = Case::new("throughput", named("ring", batch), "throughput")
         .payload(WORDS_MAX * 8)
-        .wait("spin");
+        .wait("spin")
+        .beside("floor");
     bench.cost(case, took / expected as f64, expected);
     Ok(())
 }
@@ -177,7 +180,7 @@ fn disruptor(bench: &mut Bench, batch: u64) -> Result<(), Failure> {
         let (mut expected, mut start) = (0u64, 0);
         let mut patience = Patience::new();
         loop {
-            match poller.poll() {
+            match poller.take(TAKE as u64) {
                 Err(_) => patience.look(),
                 Ok(mut events) => {
                     if expected == 0 {
@@ -199,7 +202,7 @@ fn disruptor(bench: &mut Bench, batch: u64) -> Result<(), Failure> {
         .peer()
         .payload(WORDS_MAX * 8)
         .wait("spin")
-        .beside(&named("ring", batch));
+        .beside("floor");
     bench.cost(case, took / events as f64, events);
     Ok(())
 }
@@ -233,7 +236,7 @@ fn crossbeam(bench: &mut Bench) -> Result<(), Failure> {
         .peer()
         .payload(WORDS_MAX * 8)
         .wait("block")
-        .beside("ring");
+        .beside("floor");
     bench.cost(case, took / events as f64, events);
     Ok(())
 }

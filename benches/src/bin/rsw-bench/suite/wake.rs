@@ -35,14 +35,14 @@ fn name(wait: WaitStrategy) -> &'static str {
     if wait == WaitStrategy::Block { "block" } else { "hybrid:50us" }
 }
 
-/// Calls `send` every interval with the moment, then once with [`STOP`].
+/// Calls `send` every interval with the moment that it was due, then once with [`STOP`].
 fn every(interval: Duration, duration: Duration, mut send: impl FnMut(u64)) {
     let end = clock::now() + clock::ticks(duration.as_nanos() as f64);
     let period = clock::ticks(interval.as_nanos() as f64);
     let mut due = clock::now() + period;
     while due < end {
         while clock::now() < due {}
-        send(clock::now());
+        send(due);
         due += period;
     }
     send(STOP);
@@ -68,18 +68,23 @@ fn futex(bench: &mut Bench) -> Result<(), Failure> {
             if sent == STOP {
                 return to_words(&samples);
             }
-            samples.saturating_record(clock::now() - sent);
+            samples.saturating_record(clock::now().saturating_sub(sent));
         }
     })?;
     ours.receive();
-    every(INTERVAL, bench.options.duration, |now| {
-        stamp.store(now, Ordering::Release);
+    let mut sent = 0;
+    every(INTERVAL, bench.options.duration, |due| {
+        sent += u64::from(due != STOP);
+        stamp.store(due, Ordering::Release);
         word.fetch_add(1, Ordering::Release);
         // It cannot fail on a word of ours; the reader looks again by itself anyway.
         let _ = rsw_os::futex::wake_all(rsw_os::futex::low_half(word));
     });
     let samples = from_words(&peer.join()?);
-    bench.add(Case::new("wake", "futex", "open-loop").peer().payload(8).wait("block"), samples);
+    // One word holds one moment: what came before the reader looked is overwritten.
+    let lost = sent - samples.len();
+    let case = Case::new("wake", "futex", "open-loop").peer().payload(8).wait("block");
+    bench.add(case, samples).lost(lost);
     Ok(())
 }
 
@@ -98,13 +103,13 @@ fn ring_wake(bench: &mut Bench, wait: WaitStrategy) -> Result<(), Failure> {
                 if sent == STOP {
                     return to_words(&samples);
                 }
-                samples.saturating_record(clock::now() - sent);
+                samples.saturating_record(clock::now().saturating_sub(sent));
             }
         }
     })?;
     ours.receive();
-    every(INTERVAL, bench.options.duration, |now| {
-        writer.ring.push(ring::HEAD, bytemuck::cast_slice(&[now; WORDS_MAX]));
+    every(INTERVAL, bench.options.duration, |due| {
+        writer.ring.push(ring::HEAD, bytemuck::cast_slice(&[due; WORDS_MAX]));
         writer.commit();
     });
     let samples = from_words(&peer.join()?);
