@@ -1,8 +1,8 @@
 //! One supervised process: what it is, whether it runs, when it is started again.
 //!
 //! A start counts as good once the process was ready and lived [`PROVEN_NS`] longer. Only starts that fail in
-//! a row count towards the limit, so a process that is killed a hundred times comes back a hundred times,
-//! and one that cannot start stops being started.
+//! a row count towards the limit, and a kill (SIGKILL) is no failure: a process that is killed a hundred times
+//! comes back a hundred times, however early, and one that cannot start stops being started.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -22,6 +22,8 @@ use crate::view::error::CliError;
 
 /// Failed starts in a row after which a process is given up.
 const FAILED_STARTS_MAX: u32 = 5;
+/// Starts that were killed lengthen the wait up to this one, 0.8 s.
+const KILLED_WAIT_MAX: u32 = 3;
 /// How long a ready process must live for its start to count as good.
 const PROVEN_NS: u64 = 200_000_000;
 /// First and longest wait before another start.
@@ -106,6 +108,8 @@ pub(super) struct Child {
     policy: Restart,
     running: Option<Running>,
     failed_starts: u32,
+    /// Starts in a row that somebody ended by SIGKILL.
+    killed_starts: u32,
     next_start_mono_ns: u64,
 }
 
@@ -132,6 +136,7 @@ pub(super) fn children(project: &Project, topology: &Topology) -> Result<Vec<Chi
         policy,
         running: None,
         failed_starts: 0,
+        killed_starts: 0,
         next_start_mono_ns: 0,
     };
     let mut children = Vec::new();
@@ -199,13 +204,16 @@ impl Child {
             return Verdict::Ended;
         }
         let now = mono_ns();
-        let lived_ns = running.ready_mono_ns.map(|ready| now.saturating_sub(ready));
-        self.failed_starts = match lived_ns {
-            Some(lived_ns) if lived_ns >= PROVEN_NS => 0,
-            // Somebody killed a process that was ready: this says nothing about the process.
-            Some(_) if exit.signal == Some(Signal::Kill.number()) => self.failed_starts,
-            _ => self.failed_starts + 1,
-        };
+        let proven =
+            running.ready_mono_ns.is_some_and(|ready| now.saturating_sub(ready) >= PROVEN_NS);
+        if proven {
+            (self.failed_starts, self.killed_starts) = (0, 0);
+        } else if exit.signal == Some(Signal::Kill.number()) {
+            // Somebody else ended it: this says nothing about the process, but it may go on, so that it waits.
+            self.killed_starts += 1;
+        } else {
+            self.failed_starts += 1;
+        }
         self.schedule(now)
     }
 
@@ -223,7 +231,7 @@ impl Child {
         }
         // What everybody else depends on comes back at once; an agent may wait a little.
         let first = if matches!(self.role, Role::Agent(_)) { BACKOFF_NS.0 } else { 0 };
-        let wait_ns = match self.failed_starts {
+        let wait_ns = match self.failed_starts.max(self.killed_starts.min(KILLED_WAIT_MAX)) {
             0 => first,
             failed => (BACKOFF_NS.0 << failed).min(BACKOFF_NS.1),
         };
@@ -305,6 +313,7 @@ mod tests {
             policy,
             running: None,
             failed_starts: 0,
+            killed_starts: 0,
             next_start_mono_ns: 0,
         }
     }
@@ -326,6 +335,7 @@ mod tests {
     }
 
     const KILLED: Exit = Exit { code: None, signal: Some(9) };
+    const CRASHED: Exit = Exit { code: None, signal: Some(11) };
 
     #[test]
     fn a_proven_process_comes_back_every_time() {
@@ -339,19 +349,19 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_killed_as_soon_as_it_is_ready_comes_back_every_time() {
+    fn one_that_is_killed_at_once_comes_back_every_time() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut child = child(Restart::OnFailure, folder.path());
-        for _ in 0..100 {
-            run(&mut child, Some(0));
+        for at in 0..100 {
+            run(&mut child, (at % 2 == 0).then_some(0));
             assert_eq!(child.ended(KILLED, false), Verdict::Again);
+            assert!(child.due_in_ns(mono_ns()).expect("due") <= 800_000_000);
         }
         // What ends by itself that early is another matter.
-        let crashed = Exit { code: None, signal: Some(11) };
         for left in (0..FAILED_STARTS_MAX).rev() {
             run(&mut child, Some(0));
             let verdict = if left == 0 { Verdict::GivenUp } else { Verdict::Again };
-            assert_eq!(child.ended(crashed, false), verdict);
+            assert_eq!(child.ended(CRASHED, false), verdict);
         }
     }
 
@@ -362,13 +372,13 @@ mod tests {
         let mut last_wait = 0;
         for _ in 1..FAILED_STARTS_MAX {
             run(&mut child, None);
-            assert_eq!(child.ended(KILLED, false), Verdict::Again);
+            assert_eq!(child.ended(CRASHED, false), Verdict::Again);
             let wait = child.due_in_ns(mono_ns()).expect("due");
             assert!(wait > last_wait);
             last_wait = wait;
         }
         run(&mut child, None);
-        assert_eq!(child.ended(KILLED, false), Verdict::GivenUp);
+        assert_eq!(child.ended(CRASHED, false), Verdict::GivenUp);
         assert_eq!(child.state, ChildState::Failed);
     }
 

@@ -1,5 +1,6 @@
 //! iceoryx2 publish-subscribe as it comes: its own names below `/dev/shm`, one service each way, polled.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,23 @@ static DOMAINS: AtomicU64 = AtomicU64::new(0);
 
 /// Names of a domain that no other program has; made before the fork, so that both sides agree.
 #[derive(Clone)]
-pub(crate) struct Domain {
+pub(crate) struct Domain(Arc<Names>);
+
+struct Names {
     prefix: String,
-    root: std::sync::Arc<tempfile::TempDir>,
+    root: tempfile::TempDir,
+}
+
+impl Drop for Names {
+    /// iceoryx2 keeps a node counter for each prefix for ever; nobody else knows this one.
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(self.prefix.as_bytes()) {
+                // What cannot be removed is a few hundred bytes that the next start of the machine removes.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 impl Domain {
@@ -29,16 +44,16 @@ impl Domain {
     pub(crate) fn new() -> Result<Self, Failure> {
         let number = DOMAINS.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("rswbench{}_{number}_", std::process::id());
-        Ok(Self { prefix, root: std::sync::Arc::new(tempfile::tempdir()?) })
+        Ok(Self(Arc::new(Names { prefix, root: tempfile::tempdir()? })))
     }
 
     /// A node of this process.
     pub(crate) fn node(&self) -> Result<Node<ipc::Service>, Failure> {
         set_log_level(LogLevel::Error);
         let mut config = Config::default();
-        config.global.prefix = FileName::new(self.prefix.as_bytes())
-            .map_err(|error| format!("prefix {}: {error:?}", self.prefix))?;
-        let root = self.root.path().as_os_str().as_encoded_bytes();
+        config.global.prefix = FileName::new(self.0.prefix.as_bytes())
+            .map_err(|error| format!("prefix {}: {error:?}", self.0.prefix))?;
+        let root = self.0.root.path().as_os_str().as_encoded_bytes();
         config.global.set_root_path(&Path::new(root).map_err(|error| format!("root: {error:?}"))?);
         Ok(NodeBuilder::new()
             .config(&config)
