@@ -102,6 +102,8 @@ fn a_benchmark_that_cannot_be_is_refused_by_name() {
     for (words, code, expected) in [
         (&["bench", "--pin", "0,4095"][..], 1, "core 4095"),
         (&["bench", "--pin", "0"], 2, "two different cores"),
+        (&["bench", "--rate", "0"], 2, "--rate"),
+        (&["bench", "-o", "no/folder.json"], 1, "no/folder.json"),
         (&["bench", "--payload", "7"], 2, "8, 16, 32, 64 or 96"),
         (&["bench", "nothing"], 2, "nothing"),
         (&["bench", "--compare", "absent.json"], 1, "absent.json"),

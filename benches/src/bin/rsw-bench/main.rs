@@ -38,6 +38,12 @@ fn run(options: Options) -> Result<u8, Failure> {
     let base = options.compare.as_deref().map(Document::read).transpose()?;
     let allowed = rsw_os::affinity::allowed()?;
     let cores = cores(&options, &allowed)?;
+    if let Some(path) = &options.output {
+        // Before minutes of measurements are lost for want of a place to write them.
+        std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+            format!("{}: {error}; name a file in a folder that can be written", path.display())
+        })?;
+    }
     pair::pin(&cores[..1])?;
     clock::ticks_per_ns();
     let mut bench = Bench::new(options, cores, allowed);

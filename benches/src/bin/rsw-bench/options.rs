@@ -24,7 +24,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_values_t = [1, 2, 4, 8, 16, 32], value_delimiter = ',')]
     pub(crate) readers: Vec<usize>,
     /// Events a second of the open-loop rows
-    #[arg(long, value_name = "HZ", default_value_t = 100_000)]
+    #[arg(long, value_name = "HZ", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) rate: u64,
     /// Seconds that one case of one run takes
     #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
