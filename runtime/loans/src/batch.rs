@@ -9,7 +9,7 @@ use bytes::Bytes;
 use iceoryx2::prelude::{Node, ZeroCopySend};
 
 use crate::error::{DecodeError, PublishError, ReceiveError, ServiceError};
-use crate::file_service::FileService;
+use crate::file_service::Movable;
 use crate::port::{Inlet, Loan, Outlet, Sizes};
 
 /// Name of the service that carries the per-agent metrics.
@@ -40,11 +40,11 @@ pub struct BatchInfo {
 }
 
 /// The one publisher of a kind of batches in its incarnation. `Send`, used by one thread at a time.
-pub struct BatchPublisher(Outlet<BatchInfo>);
+pub struct BatchPublisher(Outlet<Movable, BatchInfo>);
 
 impl BatchPublisher {
     pub(crate) fn new(
-        node: &Node<FileService>,
+        node: &Node<Movable>,
         kind: &str,
         bytes_max: usize,
         subscribers: usize,
@@ -85,10 +85,10 @@ impl BatchPublisher {
 }
 
 /// One process's subscription to batches. `Send`, used by one thread at a time.
-pub struct BatchSubscriber(Inlet<BatchInfo>);
+pub struct BatchSubscriber(Inlet<Movable, BatchInfo>);
 
 impl BatchSubscriber {
-    pub(crate) fn new(node: &Node<FileService>, kind: &str) -> Result<Self, ServiceError> {
+    pub(crate) fn new(node: &Node<Movable>, kind: &str) -> Result<Self, ServiceError> {
         Inlet::new(node, service(kind)).map(Self)
     }
 
@@ -166,7 +166,7 @@ impl fmt::Debug for BatchLoan {
 }
 
 /// Lets a loan own the bytes that Arrow's buffers point into.
-struct Owner(Loan<BatchInfo>);
+struct Owner(Loan<Movable, BatchInfo>);
 
 impl AsRef<[u8]> for Owner {
     fn as_ref(&self) -> &[u8] {

@@ -13,7 +13,7 @@ use iceoryx2::prelude::{
 use crate::batch::{BatchPublisher, BatchSubscriber};
 use crate::error::{DomainError, ServiceError};
 use crate::field::{FieldPublisher, FieldSubscriber};
-use crate::file_service::FileService;
+use crate::threads::{AnyThread, OneThread, Threads};
 
 /// iceoryx2 takes paths of at most 255 bytes and appends up to 120 (node id, service hash, suffix).
 const FOLDER_BYTES_MAX: usize = 128;
@@ -25,10 +25,10 @@ const SPARE_SUBSCRIBERS: usize = 8;
 /// This process's place in the loans of one gateway incarnation.
 ///
 /// Everything lies in `<root>/<incarnation>/`, so a path rule on `root` outlives a restart of the
-/// gateway. Not `Sync`; ports made from it may be sent to other threads and outlive it.
+/// gateway. Not `Sync`; ports made from it outlive it and, on [`AnyThread`], may be sent to other threads.
 #[derive(Debug)]
-pub struct LoanDomain {
-    node: Node<FileService>,
+pub struct LoanDomain<T: Threads = AnyThread> {
+    node: Node<T::Service>,
     folder: PathBuf,
 }
 
@@ -39,49 +39,7 @@ impl LoanDomain {
     /// # Errors
     /// The path is unusable or too long, the folder cannot be made, or iceoryx2 makes no node in it.
     pub fn new(root: &Path, incarnation: u64) -> Result<Self, DomainError> {
-        let folder = folder_of(root, incarnation);
-        let iox_path = checked(&folder)?;
-        let make = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-        make.map_err(|source| DomainError::Folder {
-            path: folder.clone(),
-            action: "made",
-            source,
-        })?;
-        set_log_level(LogLevel::Error);
-        let node = NodeBuilder::new()
-            .config(&config(&iox_path))
-            .signal_handling_mode(SignalHandlingMode::Disabled)
-            .create::<FileService>()
-            .map_err(|source| DomainError::Node { path: folder.clone(), source })?;
-        Ok(Self { node, folder })
-    }
-
-    /// The folder that holds everything of this domain.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Creates the service of field `name`, whose loans hold `nx * ny` cells, for up to `agents_max`
-    /// subscribers and a few spare ones. The newest frame is kept for late joiners.
-    ///
-    /// # Errors
-    /// The name is unusable or taken, or the memory cannot be had.
-    pub fn publish_field(
-        &self,
-        name: &str,
-        nx: u32,
-        ny: u32,
-        agents_max: usize,
-    ) -> Result<FieldPublisher, ServiceError> {
-        FieldPublisher::new(&self.node, name, nx as usize * ny as usize, subscribers(agents_max))
-    }
-
-    /// Subscribes to field `name` and connects at once.
-    ///
-    /// # Errors
-    /// The service does not exist in this incarnation, is full, or cannot be reached.
-    pub fn subscribe_field(&self, name: &str) -> Result<FieldSubscriber, ServiceError> {
-        FieldSubscriber::new(&self.node, name)
+        Self::enter(root, incarnation)
     }
 
     /// Creates the service of record batches `name`, each of at most `bytes_max` bytes of Arrow IPC stream.
@@ -105,12 +63,6 @@ impl LoanDomain {
         BatchSubscriber::new(&self.node, name)
     }
 
-    /// Frees what dead processes held: their loans and their place among the subscribers. iceoryx2 does
-    /// it nowhere else here, so that no agent ever touches another's files. Returns how many were freed.
-    pub fn clear_dead(&self) -> u64 {
-        self.node.try_cleanup_dead_nodes().cleanups
-    }
-
     /// Removes every incarnation below `root` but `keep`; their readers keep what they have mapped.
     /// Returns how many were removed.
     ///
@@ -132,6 +84,70 @@ impl LoanDomain {
             }
         }
         Ok(removed)
+    }
+}
+
+impl LoanDomain<OneThread> {
+    /// As [`LoanDomain::new`], for ports and loans that stay on this thread and so need no lock.
+    ///
+    /// # Errors
+    /// As [`LoanDomain::new`].
+    pub fn confined(root: &Path, incarnation: u64) -> Result<Self, DomainError> {
+        Self::enter(root, incarnation)
+    }
+}
+
+impl<T: Threads> LoanDomain<T> {
+    fn enter(root: &Path, incarnation: u64) -> Result<Self, DomainError> {
+        let folder = folder_of(root, incarnation);
+        let iox_path = checked(&folder)?;
+        let make = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        make.map_err(|source| DomainError::Folder {
+            path: folder.clone(),
+            action: "made",
+            source,
+        })?;
+        set_log_level(LogLevel::Error);
+        let node = NodeBuilder::new()
+            .config(&config(&iox_path))
+            .signal_handling_mode(SignalHandlingMode::Disabled)
+            .create::<T::Service>()
+            .map_err(|source| DomainError::Node { path: folder.clone(), source })?;
+        Ok(Self { node, folder })
+    }
+
+    /// The folder that holds everything of this domain.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Creates the service of field `name`, whose loans hold `nx * ny` cells, for up to `agents_max`
+    /// subscribers and a few spare ones. The newest frame is kept for late joiners.
+    ///
+    /// # Errors
+    /// The name is unusable or taken, or the memory cannot be had.
+    pub fn publish_field(
+        &self,
+        name: &str,
+        nx: u32,
+        ny: u32,
+        agents_max: usize,
+    ) -> Result<FieldPublisher<T>, ServiceError> {
+        FieldPublisher::new(&self.node, name, nx as usize * ny as usize, subscribers(agents_max))
+    }
+
+    /// Subscribes to field `name` and connects at once.
+    ///
+    /// # Errors
+    /// The service does not exist in this incarnation, is full, or cannot be reached.
+    pub fn subscribe_field(&self, name: &str) -> Result<FieldSubscriber<T>, ServiceError> {
+        FieldSubscriber::new(&self.node, name)
+    }
+
+    /// Frees what dead processes held: their loans and their place among the subscribers. iceoryx2 does
+    /// it nowhere else here, so that no agent ever touches another's files. Returns how many were freed.
+    pub fn clear_dead(&self) -> u64 {
+        self.node.try_cleanup_dead_nodes().cleanups
     }
 }
 

@@ -5,8 +5,8 @@ use core::fmt;
 use iceoryx2::prelude::{Node, ZeroCopySend};
 
 use crate::error::{PublishError, ReceiveError, ServiceError};
-use crate::file_service::FileService;
 use crate::port::{Inlet, Loan, Outlet, Sizes};
+use crate::threads::{AnyThread, Threads};
 
 const CELL_BYTES: usize = size_of::<f32>();
 /// A subscriber's queue: older frames than these have lost their worth.
@@ -37,12 +37,12 @@ pub struct LoanInfo {
     pub max: f32,
 }
 
-/// The one publisher of a field in its incarnation. `Send`, used by one thread at a time.
-pub struct FieldPublisher(Outlet<LoanInfo>);
+/// The one publisher of a field in its incarnation. Used by one thread at a time; `Send` on [`AnyThread`].
+pub struct FieldPublisher<T: Threads = AnyThread>(Outlet<T::Service, LoanInfo>);
 
-impl FieldPublisher {
+impl<T: Threads> FieldPublisher<T> {
     pub(crate) fn new(
-        node: &Node<FileService>,
+        node: &Node<T::Service>,
         field: &str,
         cells: usize,
         subscribers: usize,
@@ -96,11 +96,11 @@ impl FieldPublisher {
     }
 }
 
-/// One process's subscription to a field. `Send`, used by one thread at a time.
-pub struct FieldSubscriber(Inlet<LoanInfo>);
+/// One process's subscription to a field. Used by one thread at a time; `Send` on [`AnyThread`].
+pub struct FieldSubscriber<T: Threads = AnyThread>(Inlet<T::Service, LoanInfo>);
 
-impl FieldSubscriber {
-    pub(crate) fn new(node: &Node<FileService>, field: &str) -> Result<Self, ServiceError> {
+impl<T: Threads> FieldSubscriber<T> {
+    pub(crate) fn new(node: &Node<T::Service>, field: &str) -> Result<Self, ServiceError> {
         Inlet::new(node, service(field)).map(Self)
     }
 
@@ -108,7 +108,7 @@ impl FieldSubscriber {
     ///
     /// # Errors
     /// Four loans are held already, or the publisher cannot be reached.
-    pub fn receive(&mut self) -> Result<Option<FieldLoan>, ReceiveError> {
+    pub fn receive(&mut self) -> Result<Option<FieldLoan<T>>, ReceiveError> {
         Ok(self.0.receive()?.map(FieldLoan))
     }
 
@@ -116,7 +116,7 @@ impl FieldSubscriber {
     ///
     /// # Errors
     /// Four loans are held already (three while several wait), or the publisher cannot be reached.
-    pub fn receive_latest(&mut self) -> Result<Option<FieldLoan>, ReceiveError> {
+    pub fn receive_latest(&mut self) -> Result<Option<FieldLoan<T>>, ReceiveError> {
         let mut latest = None;
         while let Some(loan) = self.receive()? {
             latest = Some(loan);
@@ -135,10 +135,10 @@ impl FieldSubscriber {
     }
 }
 
-/// A borrowed frame: it does not change and does not go away until it is dropped.
-pub struct FieldLoan(Loan<LoanInfo>);
+/// A borrowed frame: it does not change and does not go away until it is dropped. `Send` on [`AnyThread`].
+pub struct FieldLoan<T: Threads = AnyThread>(Loan<T::Service, LoanInfo>);
 
-impl FieldLoan {
+impl<T: Threads> FieldLoan<T> {
     /// Where the frame comes from and how it is laid out.
     pub fn info(&self) -> LoanInfo {
         self.0.info()
@@ -150,7 +150,7 @@ impl FieldLoan {
     }
 }
 
-impl fmt::Debug for FieldLoan {
+impl<T: Threads> fmt::Debug for FieldLoan<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("FieldLoan").field(&self.info()).finish()
     }

@@ -1,7 +1,8 @@
-//! The iceoryx2 service variant of this crate: the inter-process mechanisms of `ipc_threadsafe`, with
-//! every memory object a file below the domain's folder instead of a name in `/dev/shm`.
+//! The iceoryx2 service variants of this crate: the inter-process mechanisms of `ipc_threadsafe` and of `ipc`,
+//! with every memory object a file below the domain's folder instead of a name in `/dev/shm`. Both speak to
+//! each other: they differ in what a process does with its own ports alone.
 //!
-//! The stock variant puts its segments flat into `/dev/shm`, where neither a path rule can confine a
+//! The stock variants put their segments flat into `/dev/shm`, where neither a path rule can confine a
 //! process to them nor a folder removal clean them up. File-backed storage on a tmpfs is the same
 //! memory with a path.
 
@@ -22,41 +23,56 @@ use iceoryx2_cal::{
 
 type EventState = EventTriggerState<RelocatableCountingBitSet, ()>;
 
-/// Everything in files below the root path of the configuration.
-///
-/// Ports and samples are `Send`: the thread-safety policy is a process-local mutex, uncontended (hence
-/// without a system call) as long as one thread uses a port.
-#[derive(Debug, Clone)]
-pub(crate) struct FileService;
+/// Defines a service whose every object is a file below the root path of the configuration.
+macro_rules! file_service {
+    ($(#[$doc:meta])* $name:ident, $policy:ident::$protected:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $name;
 
-impl iceoryx2::service::Service for FileService {
-    type StaticStorage = static_storage::file::Storage;
-    type ConfigSerializer = serialize::recommended::Recommended;
-    type PersistentDynamicStorage<T: Debug + Send + Sync + ZeroCopySend + 'static> =
-        dynamic_storage::file::Storage<T>;
-    type Bag = bag::recommended::Recommended;
-    type DynamicStorage<T: Debug + Send + Sync + ZeroCopySend + 'static> =
-        dynamic_storage::file::Storage<T>;
-    type ServiceNameHasher = hash::recommended::Recommended;
-    type SharedMemory = shared_memory::file::Memory<PoolAllocator>;
-    type ResizableSharedMemory = resizable_shared_memory::dynamic::DynamicMemory<
-        PoolAllocator,
-        shared_memory::file::Memory<PoolAllocator>,
-    >;
-    type Connection = zero_copy_connection::file::Connection;
-    // Required by the trait, never instantiated: this crate opens no event service, hence no socket.
-    type Event = GenericUnixDatagramSocketTrigger<
-        RelocatableCountingBitSet,
-        dynamic_storage::file::Storage<EventState>,
-    >;
-    type Monitoring = monitoring::file_lock::FileLockMonitoring;
-    type Reactor = reactor::recommended::Ipc;
-    type ArcThreadSafetyPolicy<T: Send + Debug + Abandonable> =
-        arc_sync_policy::mutex_protected::MutexProtected<T>;
-    type BlackboardMgmt<T: Send + Sync + Debug + ZeroCopySend + 'static> =
-        dynamic_storage::file::Storage<T>;
-    type BlackboardPayload = shared_memory::file::Memory<BumpAllocator>;
-    type UniqueId = UniqueSystemId;
+        impl iceoryx2::service::Service for $name {
+            type StaticStorage = static_storage::file::Storage;
+            type ConfigSerializer = serialize::recommended::Recommended;
+            type PersistentDynamicStorage<T: Debug + Send + Sync + ZeroCopySend + 'static> =
+                dynamic_storage::file::Storage<T>;
+            type Bag = bag::recommended::Recommended;
+            type DynamicStorage<T: Debug + Send + Sync + ZeroCopySend + 'static> =
+                dynamic_storage::file::Storage<T>;
+            type ServiceNameHasher = hash::recommended::Recommended;
+            type SharedMemory = shared_memory::file::Memory<PoolAllocator>;
+            type ResizableSharedMemory = resizable_shared_memory::dynamic::DynamicMemory<
+                PoolAllocator,
+                shared_memory::file::Memory<PoolAllocator>,
+            >;
+            type Connection = zero_copy_connection::file::Connection;
+            // Required by the trait, never instantiated: this crate opens no event service, hence no socket.
+            type Event = GenericUnixDatagramSocketTrigger<
+                RelocatableCountingBitSet,
+                dynamic_storage::file::Storage<EventState>,
+            >;
+            type Monitoring = monitoring::file_lock::FileLockMonitoring;
+            type Reactor = reactor::recommended::Ipc;
+            type ArcThreadSafetyPolicy<T: Send + Debug + Abandonable> =
+                arc_sync_policy::$policy::$protected<T>;
+            type BlackboardMgmt<T: Send + Sync + Debug + ZeroCopySend + 'static> =
+                dynamic_storage::file::Storage<T>;
+            type BlackboardPayload = shared_memory::file::Memory<BumpAllocator>;
+            type UniqueId = UniqueSystemId;
+        }
+
+        impl ServiceInternal<$name> for $name {}
+    };
 }
 
-impl ServiceInternal<FileService> for FileService {}
+file_service!(
+    /// Ports and samples are `Send`: a mutex of this process, uncontended (hence without a system call) as
+    /// long as one thread uses a port. A receive and its release lock it four times.
+    Movable,
+    mutex_protected::MutexProtected
+);
+
+file_service!(
+    /// Ports and samples stay on the thread that made them, and lock nothing.
+    Confined,
+    single_threaded::SingleThreaded
+);

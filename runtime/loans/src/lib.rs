@@ -12,6 +12,12 @@
 //! is in it. Put `root` on a tmpfs. Nothing appears in `/dev/shm` outside it and no socket is made; the
 //! variant of the iceoryx2 service that achieves this is `file_service.rs`.
 //!
+//! # Threads
+//!
+//! [`LoanDomain::new`] gives ports and loans that are `Send`, as Arrow's buffers must be; [`LoanDomain::confined`]
+//! gives fields only, bound to one thread, whose receive takes no lock. It is the choice that iceoryx2 offers
+//! as `ipc_threadsafe` and `ipc`; `runtime bench loan` shows all four side by side.
+//!
 //! # System calls
 //!
 //! Observed with `strace -f` (x86-64, glibc, release build). Under Landlock the two reads of `/proc` fail
@@ -19,7 +25,7 @@
 //!
 //! | phase | calls |
 //! |---|---|
-//! | [`LoanDomain::new`] | `mkdir statx access newfstatat openat read write close mmap munmap fcntl(F_GETFD, F_SETLK) fchmod fsync getpid readlink(/proc/self/exe)`, reads `/proc/self/status` |
+//! | [`LoanDomain::new`], `confined` | `mkdir statx access newfstatat openat read write close mmap munmap fcntl(F_GETFD, F_SETLK) fchmod fsync getpid readlink(/proc/self/exe)`, reads `/proc/self/status` |
 //! | subscribe, publish (set-up) | `access newfstatat openat(O_CREAT) lseek read write close mmap fcntl(F_GETFD) fchmod fsync ftruncate`, reads `/proc/self/status` |
 //! | receive, read, release | none, while the set of publishers stays the same (3 million rounds observed) |
 //! | drop of a domain or a port | `unlink rmdir openat getdents64 close munmap access newfstatat fcntl fchmod read` |
@@ -43,7 +49,10 @@ mod tally;
 
 mod file_service;
 
+mod threads;
+
 pub use batch::{BatchInfo, BatchLoan, BatchPublisher, BatchSubscriber, METRICS};
 pub use domain::LoanDomain;
 pub use error::{DecodeError, DomainError, PublishError, ReceiveError, ServiceError};
 pub use field::{FieldLoan, FieldPublisher, FieldSubscriber, LoanInfo};
+pub use threads::{AnyThread, OneThread, Threads};

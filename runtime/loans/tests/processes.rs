@@ -14,7 +14,7 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use rsw_loans::{
     BatchInfo, BatchLoan, BatchPublisher, BatchSubscriber, FieldLoan, FieldPublisher,
-    FieldSubscriber, LoanDomain, LoanInfo, ReceiveError, ServiceError,
+    FieldSubscriber, LoanDomain, LoanInfo, ReceiveError, ServiceError, Threads,
 };
 
 const NX: u32 = 64;
@@ -212,7 +212,7 @@ fn cell(frame: u64, index: usize) -> f32 {
     frame as f32 * 10_000.0 + index as f32
 }
 
-fn describe(loan: &FieldLoan) -> String {
+fn describe<T: Threads>(loan: &FieldLoan<T>) -> String {
     let (info, data) = (loan.info(), loan.data());
     assert_eq!(data.len(), (NX * NY) as usize);
     for (index, value) in data.iter().enumerate() {
@@ -450,6 +450,30 @@ fn a_confined_agent_connects_and_everything_lies_below_the_root() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(!name.starts_with("rsw_") && !name.starts_with("iox2_"), "{name} lies outside");
     }
+}
+
+#[test]
+fn domains_of_one_thread_and_of_any_share_fields_both_ways() {
+    let root = root();
+    let mut publisher = Process::start(root.path());
+    assert_eq!(publisher.ask("publish 1"), "ok");
+    let domain = LoanDomain::confined(root.path(), 1).unwrap();
+    let mut wave = domain.subscribe_field("wave").unwrap();
+    publisher.ask("frame 1");
+    let loan = wave.receive().unwrap().unwrap();
+    assert_eq!(describe(&loan), "frame 1");
+    let mut own = domain.publish_field("own", NX, NY, AGENTS).unwrap();
+    let mut heard = LoanDomain::new(root.path(), 1).unwrap().subscribe_field("own").unwrap();
+    let info = LoanInfo { frame: 7, nx: NX, ny: NY, ..LoanInfo::default() };
+    let sent = own.publish(info, |cells| {
+        cells.fill(7.0);
+        true
+    });
+    assert_eq!(sent.unwrap(), Some(1));
+    // What is free to change threads does.
+    let loan = heard.receive().unwrap().unwrap();
+    let sum = std::thread::spawn(move || loan.data().iter().sum::<f32>()).join().unwrap();
+    assert_eq!(sum, 7.0 * (NX * NY) as f32);
 }
 
 #[test]

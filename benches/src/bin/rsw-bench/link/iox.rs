@@ -11,6 +11,7 @@ use iceoryx2::prelude::{
     AllocationStrategy, Config, FileName, LogLevel, Path, SemanticString, ServiceName,
     SignalHandlingMode, ipc, set_log_level,
 };
+use iceoryx2::service::Service;
 
 use super::{End, value_of};
 use crate::Failure;
@@ -48,7 +49,7 @@ impl Domain {
     }
 
     /// A node of this process.
-    pub(crate) fn node(&self) -> Result<Node<ipc::Service>, Failure> {
+    pub(crate) fn node<S: Service>(&self) -> Result<Node<S>, Failure> {
         set_log_level(LogLevel::Error);
         let mut config = Config::default();
         config.global.prefix = FileName::new(self.0.prefix.as_bytes())
@@ -58,7 +59,7 @@ impl Domain {
         Ok(NodeBuilder::new()
             .config(&config)
             .signal_handling_mode(SignalHandlingMode::Disabled)
-            .create::<ipc::Service>()?)
+            .create::<S>()?)
     }
 }
 
@@ -71,11 +72,11 @@ pub(crate) struct Iox {
 }
 
 /// A publisher of `name` with messages of `words`.
-pub(crate) fn publisher(
-    node: &Node<ipc::Service>,
+pub(crate) fn publisher<S: Service>(
+    node: &Node<S>,
     name: &str,
     words: usize,
-) -> Result<Publisher<ipc::Service, [u64], ()>, Failure> {
+) -> Result<Publisher<S, [u64], ()>, Failure> {
     let service = node
         .service_builder(&ServiceName::new(name)?)
         .publish_subscribe::<[u64]>()
@@ -89,10 +90,10 @@ pub(crate) fn publisher(
 }
 
 /// A subscriber of `name`.
-pub(crate) fn subscriber(
-    node: &Node<ipc::Service>,
+pub(crate) fn subscriber<S: Service>(
+    node: &Node<S>,
     name: &str,
-) -> Result<Subscriber<ipc::Service, [u64], ()>, Failure> {
+) -> Result<Subscriber<S, [u64], ()>, Failure> {
     let service = node
         .service_builder(&ServiceName::new(name)?)
         .publish_subscribe::<[u64]>()

@@ -1,9 +1,12 @@
 //! Borrowed fields: what it costs a subscriber to take and give back a loan that the other process has just sent, through
-//! our domain and through iceoryx2 as it comes. The size must not matter.
+//! our domain and through iceoryx2 as it comes; each bound to one thread, and free to change threads. The size must
+//! not matter.
 
 use std::path::Path;
 
-use rsw_loans::{LoanDomain, LoanInfo};
+use iceoryx2::prelude::{ipc, ipc_threadsafe};
+use iceoryx2::service::Service;
+use rsw_loans::{DomainError, LoanDomain, LoanInfo, Threads};
 
 use super::Bench;
 use crate::link::{End, STOP, floor, iox};
@@ -16,21 +19,33 @@ const BYTES: [usize; 4] = [64, 4 << 10, 256 << 10, 4 << 20];
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), Failure> {
     for bytes in BYTES {
-        let samples = ours(bench, bytes)?;
-        bench.add(
-            Case::new("loan", "loan", "closed-loop")
-                .payload(bytes)
-                .wait("spin")
-                .beside("iceoryx2-loan"),
-            samples,
-        );
+        let samples = ours(bench, bytes, LoanDomain::confined)?;
+        add(bench, "loan", Some("iceoryx2-loan"), bytes, samples);
+        let samples = ours(bench, bytes, LoanDomain::new)?;
+        add(bench, "loan-movable", Some("iceoryx2-loan-movable"), bytes, samples);
         if bench.options.peers {
-            let samples = theirs(bench, bytes)?;
-            let case = Case::new("loan", "iceoryx2-loan", "closed-loop").peer();
-            bench.add(case.payload(bytes).wait("spin"), samples);
+            let samples = theirs::<ipc::Service>(bench, bytes)?;
+            add(bench, "iceoryx2-loan", None, bytes, samples);
+            let samples = theirs::<ipc_threadsafe::Service>(bench, bytes)?;
+            add(bench, "iceoryx2-loan-movable", None, bytes, samples);
         }
     }
     Ok(())
+}
+
+fn add(
+    bench: &mut Bench,
+    name: &'static str,
+    beside: Option<&'static str>,
+    bytes: usize,
+    samples: Hist,
+) {
+    let case = Case::new("loan", name, "closed-loop").payload(bytes).wait("spin");
+    let case = match beside {
+        Some(peer) => case.beside(peer),
+        None => case.peer(),
+    };
+    bench.add(case, samples);
 }
 
 /// Asks for a loan, waits until it was sent, and times `take` until `bench.duration` is over.
@@ -75,7 +90,11 @@ fn serve(mut flag: floor::Floor, mut send: impl FnMut()) -> Vec<u64> {
     }
 }
 
-fn ours(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
+fn ours<T: Threads>(
+    bench: &Bench,
+    bytes: usize,
+    enter: fn(&Path, u64) -> Result<LoanDomain<T>, DomainError>,
+) -> Result<Hist, Failure> {
     let shm = Path::new("/dev/shm");
     let root = match shm.is_dir() {
         true => tempfile::tempdir_in(shm)?,
@@ -84,7 +103,7 @@ fn ours(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
     let [mut flag, other] = floor::pair()?;
     let (path, nx) = (root.path().to_owned(), bytes as u32 / 4);
     let peer = pair::spawn(bench.cores[1], move || {
-        let domain = LoanDomain::new(&path, 1).expect("a domain");
+        let domain = enter(&path, 1).expect("a domain");
         let mut field = domain.publish_field("bench", nx, 1, 1).expect("a publisher");
         let mut frame = 0;
         serve(other, || {
@@ -94,7 +113,7 @@ fn ours(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
         })
     })?;
     flag.receive();
-    let domain = LoanDomain::new(root.path(), 1)?;
+    let domain = enter(root.path(), 1)?;
     let mut field = domain.subscribe_field("bench")?;
     flag.send(1);
     flag.receive();
@@ -109,12 +128,12 @@ fn ours(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
     Ok(samples)
 }
 
-fn theirs(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
+fn theirs<S: Service>(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
     let domain = iox::Domain::new()?;
     let [mut flag, other] = floor::pair()?;
     let (names, words) = (domain.clone(), bytes / 8);
     let peer = pair::spawn(bench.cores[1], move || {
-        let node = names.node().expect("a node");
+        let node = names.node::<S>().expect("a node");
         let publisher = iox::publisher(&node, "bench", words).expect("a publisher");
         serve(other, || {
             let loan = publisher.loan_slice_uninit(words).expect("a loan");
@@ -122,7 +141,7 @@ fn theirs(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
         })
     })?;
     flag.receive();
-    let node = domain.node()?;
+    let node = domain.node::<S>()?;
     let subscriber = iox::subscriber(&node, "bench")?;
     flag.send(1);
     flag.receive();
