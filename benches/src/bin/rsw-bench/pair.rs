@@ -14,21 +14,26 @@ use crate::Failure;
 /// Longest time that one side waits for the other to do anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A page of zeroed words that a process forked later shares.
-pub(crate) struct SharedPage(MmapRaw);
+/// Zeroed words that a process forked later shares.
+pub(crate) struct SharedWords(MmapRaw);
 
-impl SharedPage {
-    /// A fresh one.
-    pub(crate) fn new() -> Result<Self, Failure> {
-        let file = rsw_os::memfd::create("rsw-bench", 4096)?;
-        Ok(Self(MmapOptions::new().len(4096).populate().map_raw(&file)?))
+impl SharedWords {
+    /// A fresh page of them.
+    pub(crate) fn page() -> Result<Self, Failure> {
+        Self::new(4096)
+    }
+
+    /// Fresh ones, whole pages.
+    pub(crate) fn new(bytes: usize) -> Result<Self, Failure> {
+        let file = rsw_os::memfd::create("rsw-bench", bytes as u64)?;
+        Ok(Self(MmapOptions::new().len(bytes).populate().map_raw(&file)?))
     }
 
     /// Its words.
     #[inline(always)]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         let first = self.0.as_mut_ptr().cast::<AtomicU64>();
-        // SAFETY: the page is aligned, mapped writable for as long as `self` lives, and only ever accessed atomically.
+        // SAFETY: pages are aligned, mapped writable for as long as `self` lives, and only ever accessed atomically.
         unsafe { core::slice::from_raw_parts(first, self.0.len() / 8) }
     }
 }

@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::End;
 use crate::Failure;
-use crate::pair::{Patience, SharedPage};
+use crate::pair::{Patience, SharedWords};
 
 const LINE_WORDS: usize = 16;
 
 /// Two words in memory that both processes map.
 pub(crate) struct Floor {
-    page: Arc<SharedPage>,
+    page: Arc<SharedWords>,
     mine: usize,
     seen: u64,
 }
 
 /// Both ends, to be split between two processes.
 pub(crate) fn pair() -> Result<[Floor; 2], Failure> {
-    let page = Arc::new(SharedPage::new()?);
+    let page = Arc::new(SharedWords::page()?);
     Ok([0, 1].map(|mine| Floor { page: page.clone(), mine, seen: 0 }))
 }
 

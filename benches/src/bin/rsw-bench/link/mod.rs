@@ -2,6 +2,7 @@
 //!
 //! Every end really writes its payload and really reads the one it gets: each word of it carries the value.
 
+pub(crate) mod bare;
 pub(crate) mod floor;
 pub(crate) mod iox;
 pub(crate) mod ring;

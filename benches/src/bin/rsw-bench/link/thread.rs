@@ -2,8 +2,8 @@
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use disruptor::{
-    BusySpin, EventPoller, Producer, SingleConsumerBarrier, SingleProducer, SingleProducerBarrier,
-    build_single_producer,
+    BusySpin, EventPoller, ProcessorSettings, Producer, Sequence, SingleConsumerBarrier,
+    SingleProducer, SingleProducerBarrier, build_single_producer,
 };
 
 use super::{End, WORDS_MAX, value_of};
@@ -68,6 +68,18 @@ pub(crate) type Disruptor = SingleProducer<Event, SingleConsumerBarrier>;
 pub(crate) fn disruptor(slots: usize) -> (Disruptor, Poller) {
     let (poller, builder) = build_single_producer(slots, || EMPTY, BusySpin).new_event_poller();
     (builder.build(), poller)
+}
+
+/// A disruptor of `slots` whose consumer is a thread of its own on `core`.
+pub(crate) fn disruptor_with(
+    slots: usize,
+    core: usize,
+    each: impl FnMut(&Event, Sequence, bool) + Send + 'static,
+) -> Disruptor {
+    build_single_producer(slots, || EMPTY, BusySpin)
+        .pin_at_core(core)
+        .handle_events_with(each)
+        .build()
 }
 
 /// One end of two disruptors.

@@ -11,7 +11,7 @@ use rsw_schemas::event::Slot;
 
 use super::Bench;
 use crate::link::{WORDS_MAX, ring, value_of};
-use crate::pair::{self, SharedPage};
+use crate::pair::{self, SharedWords};
 use crate::sample::Case;
 use crate::{Failure, clock};
 
@@ -22,7 +22,7 @@ const CHUNK: u64 = 1024;
 pub(super) fn run(bench: &mut Bench) -> Result<(), Failure> {
     for readers in bench.options.readers.clone() {
         let (mut writer, plane) = ring::plane(SLOTS)?;
-        let page = SharedPage::new()?;
+        let page = SharedWords::page()?;
         let word = &page.words()[0];
         // The pages of the ring are all there before anything is timed.
         fill(&mut writer, SLOTS);

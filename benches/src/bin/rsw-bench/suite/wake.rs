@@ -7,7 +7,7 @@ use rsw_plane::{Polled, StartAt, WaitStrategy, Waiter};
 
 use super::Bench;
 use crate::link::{End, STOP, WORDS_MAX, floor, ring, value_of};
-use crate::pair::{self, SharedPage};
+use crate::pair::{self, SharedWords};
 use crate::sample::{Case, from_words, histogram, to_words};
 use crate::{Failure, clock};
 
@@ -49,7 +49,7 @@ fn every(interval: Duration, duration: Duration, mut send: impl FnMut(u64)) {
 }
 
 fn futex(bench: &mut Bench) -> Result<(), Failure> {
-    let pages = [SharedPage::new()?, SharedPage::new()?];
+    let pages = [SharedWords::page()?, SharedWords::page()?];
     let [word, stamp] = [&pages[0].words()[0], &pages[1].words()[0]];
     let [mut ours, mut theirs] = floor::pair()?;
     let peer = pair::spawn(bench.cores[1], move || {
