@@ -8,7 +8,6 @@
 //! Each model names its forbidden outcome. Beside it stand the orderings that it rests on: with any one of them
 //! taken away the forbidden outcome must show up, or the model proves nothing.
 
-#[cfg(not(shuttle))]
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytemuck::Zeroable;
@@ -20,9 +19,9 @@ use crate::frame::{self, FieldReader, FieldWriter};
 use crate::latch;
 use crate::memory::{RwRegion, words_of};
 use crate::ring::{PolledBatch, RingReader, RingWriter};
-use crate::sync::modelled::checker;
 #[cfg(not(shuttle))]
 use crate::sync::modelled::seed_bug;
+use crate::sync::modelled::{Death, checker, die_after};
 use crate::sync::{AtomicU64, Ordering};
 
 /// How often a model does something: a few times where every schedule is tried.
@@ -189,6 +188,102 @@ fn the_cursor_never_leads() {
     for label in ["ring.W3", "ring.R0"] {
         must_fail(label, cursor_model);
     }
+}
+
+/// A writer dies after its `stores`-th store, a successor goes on in a ring of its own at the end that `end` finds,
+/// and a reader is told of it; it takes what the old ring still has if `drains`, and switches. Forbidden: a sequence
+/// twice, or never; an event that no writer of its ring published; a loss, since nothing was overwritten.
+fn generation_model(stores: u64, end: fn(&RingReader) -> u64, drains: bool) {
+    let rings = [0; 2].map(|_| (RwRegion::heap(4 * 3), RwRegion::heap(2)));
+    let open = |ring: usize, first| {
+        let (slots, control): &(RwRegion, RwRegion) = &rings[ring];
+        RingReader::new(slots.read_only(), control.read_only(), 0, 1, first, first)
+    };
+    let mut reader = open(0, 0);
+    let (post_mortem, successor) = (open(0, 0), rings[1].clone());
+    let mut writer = RingWriter::new(rings[0].0.clone(), rings[0].1.clone(), 0);
+    // What a socket is in the product: a message, behind everything that its sender did before.
+    let told = checker::sync::Arc::new(AtomicU64::new(u64::MAX));
+    let tell = told.clone();
+    let thread = checker::thread::spawn(move || {
+        die_after(Some(stores));
+        let died = catch_unwind(AssertUnwindSafe(|| {
+            for sequences in [0..1, 1..3] {
+                sequences.for_each(|sequence| {
+                    writer.push_body(&[sequence, 1]);
+                });
+                writer.commit();
+            }
+        }));
+        die_after(None);
+        assert!(died.is_err_and(|death| death.is::<Death>()), "{stores} stores end nobody");
+        let first = end(&post_mortem);
+        let mut writer = RingWriter::new(successor.0, successor.1, first);
+        tell.store(first, Ordering::Release);
+        writer.push_body(&[first, 2]);
+        writer.commit();
+        first
+    });
+    let mut seen = Vec::new();
+    let mut poll = |reader: &mut RingReader| {
+        let mut body = [0; 2];
+        match reader.poll_body(&mut body) {
+            PolledBatch::Empty => return false,
+            PolledBatch::Events { first, .. } => {
+                assert_eq!((first, body[0]), (seen.len() as u64, first), "a sequence out of turn");
+                seen.push(body[1]);
+            }
+            PolledBatch::Lapped { from, to } => panic!("{from}..{to} lost, and nothing was"),
+        }
+        true
+    };
+    poll(&mut reader);
+    let switch = |reader: &mut RingReader, poll: &mut dyn FnMut(&mut RingReader) -> bool| {
+        let first = told.load(Ordering::Acquire);
+        if first != u64::MAX {
+            while drains && poll(reader) {}
+            let start = reader.next_sequence();
+            let (slots, control) = &rings[1];
+            *reader = RingReader::new(slots.read_only(), control.read_only(), 0, 1, first, start);
+        }
+        first != u64::MAX
+    };
+    let mut switched = switch(&mut reader, &mut poll);
+    poll(&mut reader);
+    let first = thread.join().expect("the writers");
+    if !switched {
+        switched = switch(&mut reader, &mut poll);
+    }
+    while poll(&mut reader) {}
+    assert!(switched && first <= 3, "the successor begins at {first}");
+    let generations: Vec<u64> = (0..first).map(|_| 1).chain([2]).collect();
+    assert_eq!(seen, generations, "an event that nobody published, or one missing");
+}
+
+/// Stores of the first writer: five for an event and its commit, nine for a batch of two.
+const STORES: u64 = 14;
+
+#[test]
+fn sequences_run_on_whatever_store_the_writer_dies_after() {
+    for stores in 1..=STORES {
+        check(move || generation_model(stores, RingReader::cursor, true));
+    }
+}
+
+#[cfg(not(shuttle))]
+#[test]
+fn a_change_of_generation_rests_on_stamps_and_on_draining() {
+    let fails = |model: fn(u64)| {
+        (1..=STORES)
+            .any(|stores| catch_unwind(AssertUnwindSafe(|| check(move || model(stores)))).is_err())
+    };
+    // Of a writer that died between its stamp and its cursor, the cursor alone says too little.
+    assert!(fails(|stores| generation_model(
+        stores,
+        |ring| ring.next_sequence() + ring.lag(),
+        true
+    )));
+    assert!(fails(|stores| generation_model(stores, RingReader::cursor, false)));
 }
 
 /// Forbidden: a frame with words of two, or with the head of another.

@@ -54,7 +54,7 @@
 //! # Checked by
 //!
 //! `ring::tests`; `models`: `events_are_whole_and_laps_exact`, `batches_are_seen_whole`, `the_cursor_never_leads`, and each
-//! ordering taken away; `tests/conformance.rs`, over each memory and wait strategy. Death: `points/tests/death.rs` after
+//! ordering taken away, `sequences_run_on_whatever_store_the_writer_dies_after`; `tests/conformance.rs`, over each memory and wait strategy. Death: `points/tests/death.rs` after
 //! each store, `tests/death.rs` at random instants. A race each time: `points/tests/races.rs`. Lies: `tests/hostile.rs`,
 //! `points/tests/names.rs`, `fuzz/`.
 

@@ -19,8 +19,11 @@ pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
 #[cfg(named_points)]
 pub(crate) use crate::points::point;
 
+#[cfg(all(loom, test))]
+pub(crate) use modelled::point;
+
 /// The place right after a store of a protocol, or between a reader's copy and its second look.
-#[cfg(not(named_points))]
+#[cfg(not(any(named_points, all(loom, test))))]
 #[inline(always)]
 pub(crate) const fn point(_name: &'static str) {}
 
@@ -66,6 +69,31 @@ pub(crate) mod modelled {
     #[cfg(all(test, not(shuttle)))]
     pub(crate) fn seed_bug(label: Option<&'static str>) {
         SEEDED.set(label);
+    }
+
+    /// What a writer unwinds with that died.
+    #[cfg(test)]
+    pub(crate) struct Death;
+
+    #[cfg(test)]
+    thread_local! {
+        static STORES_LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// From here on a writer dies after its `stores`-th store; `None`: nobody dies.
+    #[cfg(test)]
+    pub(crate) fn die_after(stores: Option<u64>) {
+        STORES_LEFT.set(stores);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn point(name: &'static str) {
+        let (true, Some(left)) = (name != "ring.copied", STORES_LEFT.get()) else { return };
+        STORES_LEFT.set(left.checked_sub(1).filter(|left| *left > 0));
+        if left == 1 {
+            // No panic hook: this is no failure.
+            std::panic::resume_unwind(Box::new(Death));
+        }
     }
 
     fn seeded(label: &str) -> bool {
