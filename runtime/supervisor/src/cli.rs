@@ -26,6 +26,13 @@ Examples:
   runtime ps                                   in the same folder, from another terminal
   runtime query 'SELECT name, count(*) FROM rs_agent GROUP BY name'";
 
+const PS_HELP: &str = "\
+BEAT       time since the last sign of life. After 10 s of silence a process is killed and started again; not so
+           an `unwatched` one: it never gave any, or it attached by itself and is not ours to end
+EVENTS/S   events that the kernel publishes, and that a reader takes, over the last second or two
+LAG, LOST  events that a reader still has before it, and that it was too late for, as it reports them; `-`: it
+           reports nothing";
+
 /// What every verb takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
@@ -77,7 +84,8 @@ pub(crate) enum Verb {
     Up(Up),
     /// Stops the swarm of this folder
     Down(Down),
-    /// Shows every process: what it is, how it is kept, how far it lags
+    /// Shows every process: what it is, how it is kept, how fast it reads, how far it lags
+    #[command(after_help = PS_HELP)]
     Ps,
     /// Shows how the swarm is, in a few lines; exit code 3 if it does not run
     Status(StatusArgs),
@@ -85,8 +93,8 @@ pub(crate) enum Verb {
     Logs(Logs),
     /// Reads cells of the board, each without tearing
     Peek(Peek),
-    /// Reads the kernel's counters
-    Counters,
+    /// Reads the kernel's counters, how fast they grow, and what every reader reports of its lag and loss
+    Counters(Counters),
     /// Looks at the event ring
     #[command(subcommand)]
     Events(Events),
@@ -181,6 +189,14 @@ pub(crate) struct Logs {
 pub(crate) struct Peek {
     /// Cells; all without
     pub(crate) cells: Vec<String>,
+}
+
+/// `runtime counters`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Counters {
+    /// Seconds over which it looks how fast they grow; 0: at once, and no rates
+    #[arg(long, value_name = "S", default_value_t = 0.25)]
+    pub(crate) over: f64,
 }
 
 /// `runtime events`.
@@ -304,6 +320,10 @@ mod tests {
         let cli = parse("runtime -f a.toml events tail -f");
         assert!(matches!(cli.verb, Verb::Events(Events::Tail(Tail { follow: true, .. }))));
         assert_eq!(parse("runtime up -f a.toml").global.file, Some("a.toml".into()));
+        assert!(matches!(
+            parse("runtime counters --over 0").verb,
+            Verb::Counters(Counters { over: 0.0 })
+        ));
         assert_eq!(parse("runtime up --wait").global.timeout, 10.0);
         assert!(matches!(parse("runtime up --wait").verb, Verb::Up(Up { wait: Some(30.0), .. })));
         assert!(matches!(parse("runtime up --wait=5").verb, Verb::Up(Up { wait: Some(5.0), .. })));

@@ -9,7 +9,7 @@ use super::Context;
 use crate::cli::StatusArgs;
 use crate::control::Client;
 use crate::view::error::CliError;
-use crate::view::table::{Align, Table, bytes, count};
+use crate::view::table::{Align, Table, bytes, count, duration_ns, rate};
 
 pub(super) fn ps(context: &Context) -> Result<u8, CliError> {
     let (answer, _) = context.client()?.ask(&json!({"op": "ps"}))?;
@@ -31,6 +31,8 @@ pub(super) fn process_table(answer: &Json) -> Table {
         ("IN FORCE", Align::Left),
         ("GEN", Align::Right),
         ("RESTARTS", Align::Right),
+        ("BEAT", Align::Right),
+        ("EVENTS/S", Align::Right),
         ("LAG", Align::Right),
         ("LOST", Align::Right),
         ("CPU", Align::Right),
@@ -50,6 +52,8 @@ pub(super) fn process_table(answer: &Json) -> Table {
             in_force.join(", "),
             number("generation"),
             number("restarts"),
+            beat(row),
+            row["events_per_s"].as_f64().map_or("-".into(), rate),
             row["lag_events"].as_u64().map_or("-".into(), count),
             row["lost_events"].as_u64().map_or("-".into(), count),
             number("cpu"),
@@ -58,6 +62,20 @@ pub(super) fn process_table(answer: &Json) -> Table {
         ]);
     }
     table
+}
+
+/// Time since the last sign of life; `unwatched` where silence of any length ends nobody.
+fn beat(row: &Json) -> String {
+    let age = row["beat_age_ms"].as_u64().map(|ms| match ms {
+        0..1_000 => format!("{ms} ms"),
+        _ => duration_ns(ms.saturating_mul(1_000_000)),
+    });
+    match (age, row["watched"].as_bool()) {
+        (Some(age), Some(true)) => age,
+        (Some(age), _) => format!("{age}, unwatched"),
+        (None, _) if row["pid"].is_null() => "-".into(),
+        (None, _) => "none, unwatched".into(),
+    }
 }
 
 pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<u8, CliError> {
@@ -97,7 +115,7 @@ fn is_up(answer: &Json) -> bool {
 fn stopped() -> Json {
     json!({
         "schema": "rsw.status/1", "state": "stopped", "tick": "0", "generation": 0, "ci": null, "cs": null,
-        "published": "0", "recorded": null, "lost": null,
+        "published": "0", "events_per_s": null, "recorded": null, "lost": null,
     })
 }
 
@@ -105,13 +123,14 @@ fn status_lines(answer: &Json) -> String {
     let text = |key: &str| answer[key].as_str().unwrap_or("-").to_owned();
     let real = |key: &str| answer[key].as_f64().map_or("undefined".into(), |x| format!("{x:.4}"));
     let mut lines = format!(
-        "state      {}\ntick       {} (generation {})\nCI         {}\nCS         {}\npublished  {} events\nrecorded   {}, lost {}\nagents     {} of {} running, lag at most {} events",
+        "state      {}\ntick       {} (generation {})\nCI         {}\nCS         {}\npublished  {} events, {} a second\nrecorded   {}, lost {}\nagents     {} of {} running, lag at most {} events",
         text("state"),
         text("tick"),
         answer["generation"],
         real("ci"),
         real("cs"),
         text("published"),
+        answer["events_per_s"].as_f64().map_or("-".into(), rate),
         text("recorded"),
         text("lost"),
         answer["agents_running"],

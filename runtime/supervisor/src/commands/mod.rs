@@ -12,6 +12,8 @@ mod logs;
 
 mod plane;
 
+mod counters;
+
 mod events;
 
 mod field;
@@ -34,7 +36,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Status(args) => look::status(context, &args),
         Verb::Logs(args) => logs::run(context, &args),
         Verb::Peek(args) => plane::peek(context, &args),
-        Verb::Counters => plane::counters(context),
+        Verb::Counters(args) => counters::run(context, &args),
         Verb::Events(Events::Tail(args)) => events::tail(context, &args),
         Verb::Field(Field::Show(args)) => field::show(context, &args),
         Verb::Query(args) => recording::query(context, &args),

@@ -1,4 +1,4 @@
-//! `runtime peek` and `runtime counters`: straight from the plane, whatever the processes are doing.
+//! `runtime peek`: straight from the plane, whatever the processes are doing.
 
 use rsw_os::clock::mono_ns;
 use rsw_plane::{CellInfo, CellValue, PlaneReader, Value};
@@ -9,7 +9,7 @@ use super::Context;
 use crate::cli::Peek;
 use crate::swarm::finite;
 use crate::view::error::CliError;
-use crate::view::table::{Align, Table, count, duration_ns};
+use crate::view::table::{Align, Table, duration_ns};
 
 /// A kernel whose heart stood still for longer is stale, if its ticks are faster than that.
 const STALE_NS: u64 = 1_000_000_000;
@@ -70,7 +70,8 @@ pub(super) fn peek(context: &Context, args: &Peek) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-fn state(plane: &PlaneReader, live: bool, age_ns: u64) -> &'static str {
+/// What there is to say about the plane's writer.
+pub(super) fn state(plane: &PlaneReader, live: bool, age_ns: u64) -> &'static str {
     if !live {
         return "writer-dead";
     }
@@ -91,40 +92,4 @@ fn cell_json(info: &CellInfo, value: &CellValue) -> Json {
         "value": number,
         "tick": value.tick.to_string(),
     })
-}
-
-pub(super) fn counters(context: &Context) -> Result<u8, CliError> {
-    let (plane, _) = context.client()?.plane()?;
-    let counters = plane.counters();
-    if context.global.json {
-        let counters: Vec<Json> = counters
-            .iter()
-            .map(|counter| {
-                json!({
-                    "id": counter.id,
-                    "name": counter.name,
-                    "unit": counter.unit,
-                    "meaning": counter.meaning,
-                    "value": counter.value.to_string(),
-                })
-            })
-            .collect();
-        context.print_json(&json!({
-            "schema": "rsw.counters/1",
-            "generation": plane.generation(),
-            "counters": counters,
-        }));
-        return Ok(exit::OK);
-    }
-    let mut table = Table::new(&[
-        ("COUNTER", Align::Left),
-        ("VALUE", Align::Right),
-        ("UNIT", Align::Left),
-        ("MEANING", Align::Left),
-    ]);
-    for counter in counters {
-        table.row([counter.name, count(counter.value), counter.unit, counter.meaning]);
-    }
-    context.print(&table.to_string());
-    Ok(exit::OK)
 }

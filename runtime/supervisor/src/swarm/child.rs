@@ -17,6 +17,7 @@ use rsw_schemas::wire::ProcessText;
 
 use super::channel::Channel;
 use super::logs::Log;
+use super::readings::Rate;
 use crate::project::Project;
 use crate::view::error::CliError;
 
@@ -105,6 +106,8 @@ pub(super) struct Child {
     pub(super) restarts: u64,
     pub(super) last_words: Option<ProcessText>,
     pub(super) log: Log,
+    /// Of the events it reads.
+    pub(super) rate: Rate,
     policy: Restart,
     running: Option<Running>,
     failed_starts: u32,
@@ -133,6 +136,7 @@ pub(super) fn children(project: &Project, topology: &Topology) -> Result<Vec<Chi
         restarts: 0,
         last_words: None,
         log: Log::open(&project.log_path(name)),
+        rate: Rate::default(),
         policy,
         running: None,
         failed_starts: 0,
@@ -304,6 +308,7 @@ mod tests {
 
     fn child(policy: Restart, folder: &std::path::Path) -> Child {
         Child {
+            rate: Rate::default(),
             role: Role::Agent(0),
             name: "a".into(),
             state: ChildState::Waiting,

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rsw_attach::{Incoming, MailboxWord, Message, RecorderPageReader, RecorderWord};
+use rsw_attach::{Incoming, MailboxWord, Message, RecorderPageReader};
 use rsw_os::clock::mono_ns;
 use rsw_os::signal::Signal;
 use rsw_schemas::exit;
@@ -237,6 +237,7 @@ impl Swarm {
         }
         self.looked_mono_ns = now;
         self.look_at_agents();
+        self.look_at_rates(now);
         self.go_if_ready();
         if self.phase == Phase::Starting && now - self.started_mono_ns > START_NS_MAX {
             let late = self.children.iter().find(|child| child.state == ChildState::Starting);
@@ -281,21 +282,10 @@ impl Swarm {
     }
 
     fn kill_hung(&mut self, now: u64) {
-        let plane = self.planes.current().map(|plane| plane.reader.heartbeat_mono_ns());
-        let page = self.recorder_page.as_ref().map(|page| page.load(RecorderWord::HeartbeatMonoNs));
-        for child in &mut self.children {
-            let beat = match child.role {
-                Role::Kernel => plane,
-                Role::Recorder => page,
-                Role::Gateway => child.running().and_then(|running| running.heard_mono_ns),
-                Role::Agent(agent) => {
-                    self.seats[agent].mailbox().map(|m| m.load(MailboxWord::HeartbeatMonoNs))
-                }
-            };
-            let (Some(beat), Some(running)) = (beat.filter(|beat| *beat > 0), child.running())
-            else {
-                continue;
-            };
+        for at in 0..self.children.len() {
+            let beat = self.beat_mono_ns(&self.children[at]);
+            let child = &mut self.children[at];
+            let (Some(beat), Some(running)) = (beat, child.running()) else { continue };
             let since = beat.max(running.ready_mono_ns.unwrap_or(now));
             let deaf = running.control.as_ref().is_some_and(Channel::is_overfull);
             if now.saturating_sub(since) > HUNG_NS || deaf {

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`child`] (one process: start, end, back-off), [`launch`] (what each role is started with),
 //! [`cores`] (where it runs), [`events`] (what came in, and what follows), [`stop`] (the way down), [`planes`], [`seats`], [`state`] (what
-//! `ps` and `status` show), [`requests`], [`visitors`], [`channel`], [`logs`], [`leftovers`].
+//! `ps` and `status` show), [`readings`], [`requests`], [`visitors`], [`channel`], [`logs`], [`leftovers`].
 
 mod child;
 
@@ -24,6 +24,8 @@ mod planes;
 mod seats;
 
 mod state;
+
+mod readings;
 
 mod channel;
 
@@ -53,6 +55,7 @@ use crate::view::error::CliError;
 use channel::Channel;
 use child::{Child, Role};
 use planes::Planes;
+use readings::Rate;
 use seats::Seat;
 use stop::Stopping;
 use visitors::Visitors;
@@ -111,6 +114,7 @@ pub(crate) struct Swarm {
     stopping: Option<Stopping>,
     failure: Option<CliError>,
     looked_mono_ns: u64,
+    publish_rate: Rate,
     _lock: LockFile,
 }
 
@@ -167,6 +171,7 @@ impl Swarm {
             stopping: None,
             failure: None,
             looked_mono_ns: 0,
+            publish_rate: Rate::default(),
             run_id: rsw_os::process::random_id().map_err(os_error)?,
             project,
             topology,

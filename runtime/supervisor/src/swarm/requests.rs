@@ -57,6 +57,7 @@ impl Swarm {
             "recording": self.child(Role::Recorder).map(|_| self.recording_dir()),
             "cores": self.cores.json(),
             "plane": self.plane_json(),
+            "ring": self.ring_json(),
             "processes": processes,
         })
     }

@@ -1,6 +1,6 @@
 //! What `ps` and `status` show: read from the plane, the pages and `/proc`, never asked of a child.
 
-use rsw_attach::{MailboxReader, MailboxWord, RecorderWord};
+use rsw_attach::{MailboxWord, RecorderWord};
 use rsw_os::affinity::format_list;
 use rsw_os::clock::mono_ns;
 use rsw_plane::{PlaneReader, Value};
@@ -9,18 +9,11 @@ use rsw_schemas::wire::Isolation;
 use serde_json::{Value as Json, json};
 
 use super::child::{Child, ChildState, Role};
+use super::readings::Reading;
 use super::{Phase, Swarm};
 
 /// A kernel whose heart stood still for this long makes the swarm degraded.
 const STALE_NS: u64 = 1_000_000_000;
-
-/// Lag and loss of one reader.
-#[derive(Debug, Clone, Copy, Default)]
-struct Reading {
-    lag_events: u64,
-    lost_events: u64,
-    generation: u64,
-}
 
 /// One line of `ps`.
 #[derive(Debug, Clone)]
@@ -36,6 +29,8 @@ pub(crate) struct Status {
     pub(crate) ci: f64,
     pub(crate) cs: f64,
     pub(crate) published: u64,
+    /// Events a second, over the last second or two.
+    pub(crate) events_per_s: Option<f64>,
     pub(crate) recorded: Option<u64>,
     pub(crate) lost: Option<u64>,
     pub(crate) lag_max: u64,
@@ -63,6 +58,7 @@ impl Status {
             "ci": finite(self.ci),
             "cs": finite(self.cs),
             "published": self.published.to_string(),
+            "events_per_s": self.events_per_s,
             "recorded": number(self.recorded),
             "lost": number(self.lost),
             "lag_events_max": self.lag_max.to_string(),
@@ -89,7 +85,8 @@ impl Swarm {
         let running =
             self.children.iter().filter(agents).filter(|c| c.state == ChildState::Running);
         let cursor = plane.map_or(0, PlaneReader::ring_cursor);
-        let lags = self.seats.iter().filter_map(|seat| seat.mailbox());
+        let mailboxes = self.seats.iter().filter_map(|seat| seat.mailbox());
+        let lags = mailboxes.filter_map(|page| Some(Reading::of_agent(page, cursor)?.lag_events));
         let reasons = self.reasons();
         Status {
             phase: match self.phase {
@@ -103,9 +100,10 @@ impl Swarm {
             ci: cell("ci").unwrap_or(f64::NAN),
             cs: cell("cs").unwrap_or(f64::NAN),
             published: cursor,
+            events_per_s: self.publish_rate.per_s(mono_ns(), cursor).map(|(rate, _)| rate),
             recorded: page(RecorderWord::Recorded),
             lost: page(RecorderWord::Lost),
-            lag_max: lags.map(|mailbox| reading(mailbox, cursor).lag_events).max().unwrap_or(0),
+            lag_max: lags.max().unwrap_or(0),
             agents: self.children.iter().filter(agents).count(),
             agents_running: running.count(),
             reasons,
@@ -145,12 +143,14 @@ impl Swarm {
     /// Every process, one row each.
     pub(crate) fn processes(&self) -> Vec<ProcessRow> {
         let cursor = self.planes.current().map_or(0, |plane| plane.reader.ring_cursor());
+        let now_ns = mono_ns();
         let mut rows: Vec<ProcessRow> =
-            self.children.iter().map(|child| self.process_row(child, cursor)).collect();
+            self.children.iter().map(|child| self.process_row(child, cursor, now_ns)).collect();
         for visitor in self.visitors.iter() {
-            let reading = reading(&visitor.mailbox, cursor);
+            let reading = Reading::of_agent(&visitor.mailbox, cursor);
+            let rate = reading.and_then(|r| visitor.rate.per_s(now_ns, r.received_events));
             let isolation = Isolation::from_u32(visitor.seat.isolation).unwrap_or(Isolation::None);
-            rows.push(ProcessRow(json!({
+            let mut row = json!({
                 "name": text::unpack(&visitor.seat.name),
                 "role": "agent",
                 "agent_id": visitor.seat.agent_id,
@@ -158,16 +158,69 @@ impl Swarm {
                 "state": "attached",
                 "isolation": isolation.name(),
                 "in_force": ["memory only"],
-                "generation": reading.generation,
+                "generation": reading.map(|reading| reading.generation),
                 "restarts": 0,
-                "lag_events": reading.lag_events,
-                "lost_events": reading.lost_events,
+                "beat_age_ms": reading.map(|reading| age_ms(reading.beat_mono_ns, now_ns)),
+                // It is not our child: whatever it does or leaves, nobody ends it.
+                "watched": false,
+                "events_per_s": rate.map(|(rate, _)| rate),
                 "cpu": Json::Null,
                 "cpus": Json::Null,
                 "rss_bytes": Json::Null,
-            })));
+            });
+            add(&mut row, Reading::json(reading));
+            rows.push(ProcessRow(row));
         }
         rows
+    }
+
+    /// Looks at every count that `ps` shows a rate of.
+    pub(super) fn look_at_rates(&mut self, now_ns: u64) {
+        let Some(cursor) = self.planes.current().map(|plane| plane.reader.ring_cursor()) else {
+            return;
+        };
+        self.publish_rate.look(now_ns, cursor);
+        for at in 0..self.children.len() {
+            if let Some(count) = self.events_read(self.children[at].role, cursor) {
+                self.children[at].rate.look(now_ns, count);
+            }
+        }
+        for visitor in self.visitors.iter_mut() {
+            if let Some(reading) = Reading::of_agent(&visitor.mailbox, cursor) {
+                visitor.rate.look(now_ns, reading.received_events);
+            }
+        }
+    }
+
+    /// Events that a reader took from the ring, by its own word.
+    fn events_read(&self, role: Role, cursor: u64) -> Option<u64> {
+        match role {
+            // What it has taken out, before it is written down.
+            Role::Recorder => Some(self.reading(role, cursor)?.cursor),
+            Role::Agent(_) => Some(self.reading(role, cursor)?.received_events),
+            Role::Kernel | Role::Gateway => None,
+        }
+    }
+
+    fn reading(&self, role: Role, cursor: u64) -> Option<Reading> {
+        match role {
+            Role::Agent(agent) => Reading::of_agent(self.seats[agent].mailbox()?, cursor),
+            Role::Recorder => Some(Reading::of_recorder(self.recorder_page.as_ref()?, cursor)),
+            Role::Kernel | Role::Gateway => None,
+        }
+    }
+
+    /// The ring, as `ps` shows it: `{"published","events_per_s","over_ms","slots"}`.
+    pub(super) fn ring_json(&self) -> Json {
+        let Some(plane) = self.planes.current() else { return Json::Null };
+        let published = plane.reader.ring_cursor();
+        let rate = self.publish_rate.per_s(mono_ns(), published);
+        json!({
+            "published": published.to_string(),
+            "events_per_s": rate.map(|(rate, _)| rate),
+            "over_ms": rate.map(|(_, over_ms)| over_ms),
+            "slots": plane.reader.ring_capacity(),
+        })
     }
 
     /// The newest plane, as `ps` shows it: `{"bytes","locked"}`.
@@ -181,20 +234,30 @@ impl Swarm {
         json!({ "bytes": total_bytes.to_string(), "locked": locked })
     }
 
-    fn process_row(&self, child: &Child, cursor: u64) -> ProcessRow {
+    fn process_row(&self, child: &Child, cursor: u64, now_ns: u64) -> ProcessRow {
         let running = child.running();
         let pid = running.map(|running| running.pid);
         let status = pid.and_then(|pid| rsw_os::process::status(pid).ok());
-        let current = self.planes.current().map_or(0, |plane| plane.reader.generation());
-        let (reading, isolation, agent_id) = match child.role {
+        let plane = self.planes.current().map(|plane| &plane.reader);
+        let (isolation, agent_id) = match child.role {
             Role::Agent(agent) => {
-                let seat = &self.seats[agent];
-                let reading = seat.mailbox().map(|m| reading(m, cursor)).unwrap_or_default();
-                (reading, seat.isolation().name(), Some(self.topology.agents[agent].agent_id))
+                let agent_id = self.topology.agents[agent].agent_id;
+                (self.seats[agent].isolation().name(), Some(agent_id))
             }
-            Role::Recorder => (self.recorder_reading(cursor), "trusted", None),
-            _ => (Reading { generation: current, ..Reading::default() }, "trusted", None),
+            _ => ("trusted", None),
         };
+        let reading = self.reading(child.role, cursor);
+        let generation = match child.role {
+            Role::Kernel | Role::Gateway => plane.map(PlaneReader::generation),
+            _ => reading.map(|reading| reading.generation),
+        };
+        let rate = match child.role {
+            Role::Kernel => self.publish_rate.per_s(now_ns, cursor),
+            role => self.events_read(role, cursor).and_then(|n| child.rate.per_s(now_ns, n)),
+        };
+        // Until it is ready, what is there may be its predecessor's.
+        let ready = running.filter(|running| running.ready_mono_ns.is_some());
+        let beat = ready.and_then(|_| self.beat_mono_ns(child));
         let mut in_force: Vec<String> = Vec::new();
         if let Some(status) = &status {
             if status.no_new_privs {
@@ -208,7 +271,7 @@ impl Swarm {
         if let Some(abi) = applied.and_then(|applied| applied.landlock_abi) {
             in_force.push(format!("landlock {abi}"));
         }
-        ProcessRow(json!({
+        let mut row = json!({
             "name": child.name,
             "role": child.role.name(),
             "agent_id": agent_id,
@@ -216,34 +279,43 @@ impl Swarm {
             "state": child.state.name(),
             "isolation": isolation,
             "in_force": in_force,
-            "generation": reading.generation,
+            "generation": generation,
             "restarts": child.restarts,
-            "lag_events": reading.lag_events,
-            "lost_events": reading.lost_events,
+            "beat_age_ms": beat.map(|beat| age_ms(beat, now_ns)),
+            "watched": beat.is_some(),
+            "events_per_s": rate.map(|(rate, _)| rate),
             "cpu": pid.and_then(|pid| rsw_os::process::cpu_last(pid).ok()),
             "cpus": status.as_ref().map(|status| format_list(&status.cpus_allowed)),
             "rss_bytes": status.map(|status| status.rss_bytes),
             "uptime_s": running.map(|running| (mono_ns() - running.started_mono_ns) / 1_000_000_000),
             "log_lines_dropped": child.log.dropped(),
             "last_words": child.last_words.map(|words| text::unpack(&words.text)),
-        }))
+        });
+        add(&mut row, Reading::json(reading));
+        ProcessRow(row)
     }
 
-    fn recorder_reading(&self, cursor: u64) -> Reading {
-        let Some(page) = &self.recorder_page else { return Reading::default() };
-        Reading {
-            lag_events: cursor.saturating_sub(page.load(RecorderWord::Drained)),
-            lost_events: page.load(RecorderWord::Lost),
-            generation: page.load(RecorderWord::Generation),
-        }
+    /// `CLOCK_MONOTONIC` of a process's last sign of life. `None` for one that never gave any: its silence means
+    /// nothing, and nobody ends it for that.
+    pub(super) fn beat_mono_ns(&self, child: &Child) -> Option<u64> {
+        let beat = match child.role {
+            Role::Kernel => self.planes.current()?.reader.heartbeat_mono_ns(),
+            Role::Recorder => self.recorder_page.as_ref()?.load(RecorderWord::HeartbeatMonoNs),
+            Role::Gateway => child.running()?.heard_mono_ns?,
+            Role::Agent(agent) => self.seats[agent].mailbox()?.load(MailboxWord::HeartbeatMonoNs),
+        };
+        Some(beat).filter(|beat| *beat > 0)
     }
 }
 
-fn reading(mailbox: &MailboxReader, cursor: u64) -> Reading {
-    Reading {
-        lag_events: cursor.saturating_sub(mailbox.load(MailboxWord::Cursor)),
-        lost_events: mailbox.load(MailboxWord::LostEvents),
-        generation: mailbox.load(MailboxWord::Generation),
+fn age_ms(beat_mono_ns: u64, now_ns: u64) -> u64 {
+    now_ns.saturating_sub(beat_mono_ns) / 1_000_000
+}
+
+/// Adds keys to a row.
+fn add(row: &mut Json, keys: serde_json::Map<String, Json>) {
+    if let Json::Object(row) = row {
+        row.extend(keys);
     }
 }
 

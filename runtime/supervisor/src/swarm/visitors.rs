@@ -3,6 +3,8 @@
 use rsw_attach::{MailboxReader, Message};
 use rsw_schemas::wire::{AgentSeat, PacketKind};
 
+use super::readings::Rate;
+
 /// Everybody who attached and has not left.
 #[derive(Default)]
 pub(super) struct Visitors {
@@ -13,6 +15,8 @@ pub(super) struct Visitors {
 pub(super) struct Visitor {
     pub(super) seat: AgentSeat,
     pub(super) mailbox: MailboxReader,
+    /// Of the events it reads.
+    pub(super) rate: Rate,
 }
 
 impl Visitors {
@@ -25,13 +29,17 @@ impl Visitors {
         }
         let [mailbox] = message.take_fds::<1>().ok()?;
         let mailbox = MailboxReader::from_fd(mailbox).ok()?;
-        self.known.push(Visitor { seat, mailbox });
+        self.known.push(Visitor { seat, mailbox, rate: Rate::default() });
         Some(())
     }
 
     /// The gateway is gone; the next one will tell of those who come back.
     pub(super) fn clear(&mut self) {
         self.known.clear();
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Visitor> {
+        self.known.iter_mut()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Visitor> {

@@ -99,6 +99,11 @@ pub(crate) fn count(number: u64) -> String {
     out
 }
 
+/// A count a second: whole above 100, else with three digits.
+pub(crate) fn rate(per_s: f64) -> String {
+    if per_s >= 100.0 { count(per_s.round() as u64) } else { three_digits(per_s) }
+}
+
 fn three_digits(value: f64) -> String {
     match value {
         ..9.995 => format!("{value:.2}"),
@@ -132,5 +137,9 @@ mod tests {
             ["0 B", "1023 B", "1.00 KiB", "1.50 KiB", "8.00 GiB", "16.0 EiB"]
         );
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0.0, 0.5, 99.99, 712.4, 1e6].map(rate),
+            ["0.00", "0.50", "100", "712", "1,000,000"]
+        );
     }
 }
