@@ -96,6 +96,8 @@ impl Kernel {
             loan_root: text::pack(root),
             name: text::pack(&format!("tester-{agent_id}")),
             wait: text::pack("block"),
+            hello_flags: 0,
+            wake_fd: 0,
         }
     }
 }

@@ -30,7 +30,7 @@ layout! {
 pub enum PacketKind {
     /// Client to gateway: [`Hello`].
     Hello = 1,
-    /// Gateway to client: [`Welcome`], fds: plane, mailbox.
+    /// Gateway to client: [`Welcome`], fds: plane, mailbox, eventfd; the last two where there are any.
     Welcome = 2,
     /// Gateway to client: [`Refused`], then the socket closes.
     Refused = 3,
@@ -163,11 +163,13 @@ layout! {
 pub mod hello_flag {
     /// The client only looks: no mailbox, no name, no `joined` event.
     pub const OBSERVER: u32 = 1;
+    /// The client lives in an event loop and wants an eventfd that becomes readable when a batch was committed.
+    pub const WAKE_FD: u32 = 2;
 }
 
 layout! {
     /// The gateway's answer.
-    pub struct Welcome: 344 {
+    pub struct Welcome: 352 {
         /// Id of the client, from 1; 0 for an observer.
         pub agent_id: u32,
         /// An [`Isolation`] as its number.
@@ -192,6 +194,10 @@ layout! {
         pub name: [u8; 64],
         /// Wait strategy from the swarm file, as text; empty for the default.
         pub wait: [u8; 32],
+        /// [`Hello::flags`] of the hello that this answers; 0 if this gateway has heard none.
+        pub hello_flags: u32,
+        /// 1 if an eventfd lies beside this packet.
+        pub wake_fd: u32,
     }
 }
 

@@ -42,6 +42,15 @@ fn every_suite_answers_and_an_earlier_run_can_be_compared() {
     assert!(
         document["machine"]["cores"].is_array() && document["machine"]["layout_hash"].is_string()
     );
+    assert_ne!(
+        document["machine"]["mask"].as_str().map(|mask| mask.contains(['-', ','])),
+        Some(false),
+        "the mask of everybody, not of who measures: {}",
+        document["machine"]
+    );
+    let wakes = rows(&document).iter().filter(|row| row["suite"] == "wake");
+    let eventfd = |row: &&Json| row["wait"] == "eventfd" && row["p50_ns"].as_f64() > Some(0.0);
+    assert_eq!(wakes.filter(eventfd).count(), 1, "a ring bridged to an eventfd");
     for (suite, case) in [
         ("floor", "floor"),
         ("latency", "ring"),
@@ -53,6 +62,8 @@ fn every_suite_answers_and_an_earlier_run_can_be_compared() {
         ("board", "board-snapshot"),
         ("loan", "loan"),
         ("loan", "iceoryx2-loan"),
+        ("wake", "futex"),
+        ("wake", "eventfd"),
         ("wake", "ring"),
         ("e2e", "report-read"),
     ] {

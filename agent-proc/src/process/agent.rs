@@ -107,7 +107,7 @@ impl Agent {
                 (client, attached, Some(path))
             }
         };
-        let Attached { welcome, plane, mailbox } = attached;
+        let Attached { welcome, plane, mailbox, .. } = attached;
         let mut agent = Self {
             name: name.to_owned(),
             public,
@@ -241,7 +241,7 @@ impl Agent {
 
     /// A welcome replaces everything; what we remember stays if it still fits.
     fn adopt(&mut self, attached: Attached) {
-        let Attached { welcome, plane, mailbox } = attached;
+        let Attached { welcome, plane, mailbox, .. } = attached;
         let same_run = plane.header().run_id == self.ring.plane().header().run_id;
         let shape = |w: &Welcome| (w.site_count, w.window_ticks, w.report_ticks);
         if !same_run || shape(&welcome) != shape(&self.welcome) {

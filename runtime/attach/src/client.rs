@@ -14,22 +14,34 @@ use rsw_os::{OsError, packet};
 use rsw_plane::PlaneReader;
 use rsw_schemas::event::Report;
 use rsw_schemas::wire::{
-    AgentReport, Hello, PacketKind, PlaneChanged, RefusalCode, Refused, Welcome,
+    AgentReport, Hello, PacketKind, PlaneChanged, RefusalCode, Refused, Welcome, hello_flag,
 };
 use rsw_schemas::{ABI_MAJOR, ABI_MINOR, LAYOUT_HASH, exit, text};
 
 use crate::codec::{self, CodecError, Incoming, Message, Sent};
 use crate::page::{Mailbox, PageError};
+use crate::wake::WakeFd;
 
 /// No packet to a client carries more descriptors.
-const FDS_MAX: usize = 2;
+const FDS_MAX: usize = 3;
 
 /// A connection to the gateway. `Send`; one thread at a time.
 #[derive(Debug)]
 pub struct Client {
     sock: OwnedFd,
-    /// Incarnation of the gateway and generation of the plane that the caller has.
-    current: Option<(u64, u64)>,
+    /// What was said to the gateway, to be said again to its successors.
+    hello: Option<Hello>,
+    current: Option<Current>,
+    /// Incarnation of the gateway that the hello was said to again.
+    asked_again: u64,
+}
+
+/// What the caller has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Current {
+    incarnation: u64,
+    generation: u64,
+    wake: bool,
 }
 
 /// Everything the gateway hands to a client.
@@ -40,6 +52,8 @@ pub struct Attached {
     pub plane: PlaneReader,
     /// The client's page; none for an observer.
     pub mailbox: Option<Mailbox>,
+    /// Becomes readable when a batch was committed; see [`WakeFd`]. Only for who asked for it.
+    pub wake: Option<WakeFd>,
 }
 
 /// What the gateway said since the last look.
@@ -166,7 +180,7 @@ impl Client {
 
     /// Takes a socket that is connected already: the one a launched agent inherits.
     pub fn from_fd(sock: OwnedFd) -> Self {
-        Self { sock, current: None }
+        Self { sock, hello: None, current: None, asked_again: 0 }
     }
 
     /// Says who we are; `flags` are bits of [`rsw_schemas::wire::hello_flag`].
@@ -179,7 +193,12 @@ impl Client {
             reserved: 0,
             name: text::pack(name),
         };
-        match codec::send(self.sock.as_fd(), PacketKind::Hello, &hello, &[])? {
+        self.hello = Some(hello);
+        self.say(&hello)
+    }
+
+    fn say(&self, hello: &Hello) -> Result<(), AttachError> {
+        match codec::send(self.sock.as_fd(), PacketKind::Hello, hello, &[])? {
             Sent::Done => Ok(()),
             Sent::WouldBlock => Err(AttachError::Full),
             // A gateway that refuses closes at once; its words may still be waiting for us.
@@ -195,7 +214,11 @@ impl Client {
                 Incoming::Closed => return Err(AttachError::Closed),
                 Incoming::WouldBlock => self.wait_readable(deadline, timeout)?,
                 Incoming::Packet(message) => match message.kind() {
-                    PacketKind::Welcome => return self.accept_welcome(message),
+                    PacketKind::Welcome if self.is_answer(&message.body()?)? => {
+                        return self.accept_welcome(message);
+                    }
+                    // Of a launched agent's seat, sent before our hello was read; the answer follows.
+                    PacketKind::Welcome => {}
                     // Sent before our hello was read; the welcome will bring this generation or a later one.
                     PacketKind::PlaneChanged => {}
                     PacketKind::Refused => return Err(refusal(&message)?),
@@ -224,7 +247,8 @@ impl Client {
                 }
                 PacketKind::Welcome => {
                     let welcome: Welcome = message.body()?;
-                    if self.current != Some((welcome.incarnation, welcome.generation)) {
+                    self.is_answer(&welcome)?;
+                    if self.current != Some(Current::of(&welcome)) {
                         let attached = self.accept_welcome(message)?;
                         return Ok(ClientEvent::Welcome(Box::new(attached)));
                     }
@@ -242,28 +266,55 @@ impl Client {
 
     fn accept_welcome(&mut self, message: Message) -> Result<Attached, AttachError> {
         let welcome: Welcome = message.body()?;
-        let (plane, mailbox) = if welcome.agent_id == 0 {
-            let [plane] = message.take_fds()?;
-            (plane, None)
-        } else {
-            let [plane, mailbox] = message.take_fds()?;
-            (plane, Some(Mailbox::from_fd(mailbox)?))
+        let (plane, mailbox, wake) = match (welcome.agent_id != 0, welcome.wake_fd != 0) {
+            (false, false) => {
+                let [plane] = message.take_fds()?;
+                (plane, None, None)
+            }
+            (false, true) => {
+                let [plane, wake] = message.take_fds()?;
+                (plane, None, Some(wake))
+            }
+            (true, false) => {
+                let [plane, mailbox] = message.take_fds()?;
+                (plane, Some(mailbox), None)
+            }
+            (true, true) => {
+                let [plane, mailbox, wake] = message.take_fds()?;
+                (plane, Some(mailbox), Some(wake))
+            }
         };
+        let mailbox = mailbox.map(Mailbox::from_fd).transpose()?;
         let plane = attach_plane(plane, welcome.generation, welcome.total_bytes)?;
-        self.current = Some((welcome.incarnation, welcome.generation));
-        Ok(Attached { welcome, plane, mailbox })
+        self.current = Some(Current::of(&welcome));
+        Ok(Attached { welcome, plane, mailbox, wake: wake.map(WakeFd::from_fd) })
+    }
+
+    /// Whether a welcome answers all that our hello asked for. A gateway that has heard no hello of ours, because
+    /// its predecessor did, is told again, once.
+    fn is_answer(&mut self, welcome: &Welcome) -> Result<bool, AttachError> {
+        let Some(hello) = self.hello else { return Ok(true) };
+        if hello.flags & !welcome.hello_flags & hello_flag::WAKE_FD == 0 {
+            return Ok(true);
+        }
+        if self.asked_again != welcome.incarnation {
+            self.say(&hello)?;
+            self.asked_again = welcome.incarnation;
+        }
+        Ok(false)
     }
 
     fn accept_plane(&mut self, message: Message) -> Result<Option<PlaneReader>, AttachError> {
         let changed: PlaneChanged = message.body()?;
-        let (incarnation, generation) = self.current.unwrap_or((0, 0));
+        let current = self.current;
         let [plane] = message.take_fds()?;
-        if changed.generation <= generation {
+        if current.is_some_and(|current| changed.generation <= current.generation) {
             return Ok(None);
         }
         let plane = attach_plane(plane, changed.generation, changed.total_bytes)?;
         equal("first sequence", changed.first_sequence, plane.header().first_sequence)?;
-        self.current = Some((incarnation, changed.generation));
+        let before = current.unwrap_or(Current { incarnation: 0, generation: 0, wake: false });
+        self.current = Some(Current { generation: changed.generation, ..before });
         Ok(Some(plane))
     }
 
@@ -283,6 +334,13 @@ impl Client {
             }
             _ => None,
         }
+    }
+}
+
+impl Current {
+    fn of(welcome: &Welcome) -> Self {
+        let Welcome { incarnation, generation, wake_fd, .. } = *welcome;
+        Self { incarnation, generation, wake: wake_fd != 0 }
     }
 }
 

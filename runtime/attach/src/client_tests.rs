@@ -62,6 +62,8 @@ fn welcome(agent_id: u32, generation: u64, plane: &OwnedFd) -> Welcome {
         loan_root: [0; 200],
         name: text::pack("a"),
         wait: [0; 32],
+        hello_flags: 0,
+        wake_fd: 0,
     }
 }
 
@@ -130,6 +132,50 @@ fn restarts_are_announced_once() {
     assert!(matches!(client.poll().unwrap(), ClientEvent::GatewayGone));
 }
 
+/// Which of the welcomes to a client that asked for an eventfd is the answer, and who is asked again.
+#[test]
+fn an_eventfd_is_waited_for_and_asked_for_again() {
+    let (gateway, mut client) = Gateway::pair();
+    let asked = |gateway: &Gateway| gateway.receive().body::<Hello>().unwrap().flags;
+    client.hello("a", hello_flag::WAKE_FD).unwrap();
+    assert_eq!(asked(&gateway), hello_flag::WAKE_FD);
+    let (_writer, fd) = plane(1, 0);
+    let (page, wake) = (create_for_peer("mailbox").unwrap(), rsw_os::eventfd::create().unwrap());
+    let unasked = welcome(1, 1, &fd);
+    let answer = Welcome { hello_flags: hello_flag::WAKE_FD, wake_fd: 1, ..unasked };
+    // A seat's welcome, sent before the hello was read; then the answer, then one to the hello said again.
+    gateway.send(PacketKind::Welcome, &unasked, &[&fd, &page]);
+    gateway.send(PacketKind::Welcome, &answer, &[&fd, &page, &wake]);
+    gateway.send(PacketKind::Welcome, &answer, &[&fd, &page, &wake]);
+    let theirs = client.welcome(PATIENCE).unwrap().wake.unwrap();
+    assert!(matches!(client.poll().unwrap(), ClientEvent::Nothing), "a repetition was passed on");
+    assert_eq!(asked(&gateway), hello_flag::WAKE_FD, "the hello may have been lost");
+    rsw_os::eventfd::signal(&wake).unwrap();
+    assert_eq!(theirs.clear().unwrap(), 1);
+
+    // Its successor has not heard our hello: what it has is taken, and the rest asked for, once.
+    let reborn = Welcome { incarnation: 2, ..unasked };
+    for _ in 0..2 {
+        gateway.send(PacketKind::Welcome, &reborn, &[&fd, &page]);
+    }
+    let ClientEvent::Welcome(attached) = client.poll().unwrap() else { panic!() };
+    assert!(attached.wake.is_none());
+    assert!(matches!(client.poll().unwrap(), ClientEvent::Nothing));
+    assert_eq!(asked(&gateway), hello_flag::WAKE_FD);
+    assert!(matches!(codec::recv(gateway.sock.as_fd(), 0).unwrap(), Incoming::WouldBlock));
+    let reborn = Welcome { incarnation: 2, ..answer };
+    gateway.send(PacketKind::Welcome, &reborn, &[&fd, &page, &wake]);
+    let ClientEvent::Welcome(attached) = client.poll().unwrap() else { panic!() };
+    assert!(attached.wake.is_some());
+
+    // One that has no eventfd to give says so; nobody waits for it for ever.
+    let (gateway, mut client) = Gateway::pair();
+    client.hello("a", hello_flag::WAKE_FD).unwrap();
+    let none = Welcome { hello_flags: hello_flag::WAKE_FD, ..unasked };
+    gateway.send(PacketKind::Welcome, &none, &[&fd, &page]);
+    assert!(client.welcome(PATIENCE).unwrap().wake.is_none());
+}
+
 #[test]
 fn a_refusal_names_both_versions_and_the_way_out() {
     let (gateway, mut client) = Gateway::pair();
@@ -187,7 +233,10 @@ fn packet_and_descriptors_must_agree() {
     assert!(fds(lied_to(&honest, &[&fd])));
     assert!(fds(lied_to(&honest, &[])));
     assert!(fds(lied_to(&welcome(0, 4, &fd), &[&fd, &page])));
-    let surplus = lied_to(&honest, &[&fd, &page, &page]);
+    assert!(fds(lied_to(&honest, &[&fd, &page, &page])));
+    let wakes = Welcome { wake_fd: 1, ..honest };
+    assert!(fds(lied_to(&wakes, &[&fd, &page])));
+    let surplus = lied_to(&honest, &[&fd, &page, &page, &page]);
     assert!(matches!(surplus, AttachError::Codec(CodecError::Truncated)));
     assert!(matches!(lied_to(&honest, &[&page, &fd]), AttachError::Mailbox(_)));
     assert!(matches!(lied_to(&honest, &[&page, &page]), AttachError::Plane(_)));

@@ -3,7 +3,7 @@
 //! Goals: one place that checks what arrives from another process before anyone looks at it. Non-goals:
 //! no policy (who is admitted, who is restarted), no thread, no loop: callers own their sockets.
 //!
-//! Reading order: [`codec`], [`page`], [`client`].
+//! Reading order: [`codec`], [`page`], [`wake`], [`client`].
 
 #![deny(unsafe_code)]
 
@@ -14,6 +14,8 @@ pub mod page;
 #[allow(unsafe_code)]
 mod mapping;
 
+pub mod wake;
+
 pub mod client;
 
 pub use client::{Abi, AttachError, Attached, Client, ClientEvent};
@@ -22,3 +24,4 @@ pub use page::{
     Mailbox, MailboxReader, MailboxWord, PageError, PageReader, PageWriter, RecorderPageReader,
     RecorderPageWriter, RecorderWord,
 };
+pub use wake::{WakeFd, WakeSource};

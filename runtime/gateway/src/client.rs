@@ -9,6 +9,7 @@ use rsw_schemas::text;
 use rsw_schemas::wire::{AgentReport, AgentSeat, Hello, PacketKind};
 
 use crate::report::{Bounds, RateLimit, ReportFault, check};
+use crate::waker::Waker;
 
 /// An alert about a client at most this often.
 const ALERT_PERIOD_NS: u64 = 1_000_000_000;
@@ -46,7 +47,6 @@ pub(crate) enum Said {
 }
 
 /// One connection.
-#[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) sock: OwnedFd,
     pub(crate) role: Role,
@@ -59,6 +59,10 @@ pub(crate) struct Client {
     pub(crate) welcomed: bool,
     /// A welcome did not fit its socket yet.
     pub(crate) owes_welcome: bool,
+    /// Flags of its last hello to this gateway.
+    pub(crate) hello_flags: u32,
+    /// If it asked for one.
+    pub(crate) waker: Option<Waker>,
     since_ns: u64,
     limit: RateLimit,
     last_tick: u64,
@@ -93,6 +97,8 @@ impl Client {
             greeted: false,
             welcomed: false,
             owes_welcome: false,
+            hello_flags: 0,
+            waker: None,
             since_ns: now_ns,
             limit: RateLimit::new(now_ns),
             last_tick: 0,

@@ -67,7 +67,9 @@ impl GatewayError {
                 exit::CONFIG
             }
             Self::Socket { .. } => exit::CONFLICT,
-            Self::Plane(rsw_plane::AttachError::Layout { .. }) => exit::LAYOUT,
+            Self::Plane(
+                rsw_plane::AttachError::Layout { .. } | rsw_plane::AttachError::Pages { .. },
+            ) => exit::LAYOUT,
             _ => exit::FAILURE,
         }
     }

@@ -24,6 +24,7 @@ use crate::error::GatewayError;
 use crate::kernel_link::KernelLink;
 use crate::lender::{Lender, LenderCounts};
 use crate::report::{Bounds, RateLimit};
+use crate::waker::Wakers;
 use crate::welcome::{Host, Plane, check_abi, plane_changed, refuse};
 
 /// Longest wait: alerts that were held back and strangers that keep silent are looked at this often.
@@ -55,6 +56,7 @@ pub(crate) struct Gateway<'fd> {
     lender: Option<Lender>,
     plane: Option<Plane>,
     clients: Vec<Client>,
+    wakers: Wakers,
     guests_seen: u32,
     guest_limit: RateLimit,
     /// Guests that left while the supervisor's socket was full.
@@ -88,6 +90,7 @@ impl<'fd> Gateway<'fd> {
             lender: None,
             plane: None,
             clients: Vec::new(),
+            wakers: Wakers::default(),
             guests_seen: 0,
             guest_limit: RateLimit::new(mono_ns()),
             detached: VecDeque::new(),
@@ -218,6 +221,7 @@ impl<'fd> Gateway<'fd> {
             (None, None) => {}
         }
         for at in (0..self.clients.len()).rev() {
+            self.wake_if_asked(at)?;
             self.announce(at)?;
         }
         Ok(())
@@ -226,6 +230,9 @@ impl<'fd> Gateway<'fd> {
     fn announce(&mut self, at: usize) -> Result<(), GatewayError> {
         let (Some(plane), client) = (&self.plane, &mut self.clients[at]) else { return Ok(()) };
         client.forget_ticks();
+        if let Some(waker) = &client.waker {
+            waker.switch(plane.reader.clone());
+        }
         match client.role {
             Role::Stranger => {}
             // A seat that never got a welcome gets one now; after that, only the plane changes.
@@ -242,8 +249,7 @@ impl<'fd> Gateway<'fd> {
     /// Sends a welcome, or remembers that it is owed. A client that is gone shows at its next packet.
     fn welcome(&mut self, at: usize) {
         let (Some(plane), client) = (&self.plane, &mut self.clients[at]) else { return };
-        let sent =
-            self.host.welcome(client.sock.as_fd(), &client.seat, plane, client.mailbox.as_ref());
+        let sent = self.host.welcome(client, plane);
         client.owes_welcome = matches!(sent, Ok(Sent::WouldBlock));
         client.welcomed |= matches!(sent, Ok(Sent::Done));
     }
@@ -326,12 +332,24 @@ impl<'fd> Gateway<'fd> {
                 return Ok(Err((RefusalCode::Full, words.into())));
             }
         }
+        self.clients[at].hello_flags = hello.flags;
+        self.wake_if_asked(at)?;
         self.welcome(at);
         let client = &mut self.clients[at];
         if !std::mem::replace(&mut client.greeted, true) && client.role != Role::Observer {
             self.kernel.presence(EventKind::Joined, &client.seat)?;
         }
         Ok(Ok(()))
+    }
+
+    /// An eventfd for who asked for one, once there is a plane to wake from.
+    fn wake_if_asked(&mut self, at: usize) -> Result<(), GatewayError> {
+        let (Some(plane), client) = (&self.plane, &mut self.clients[at]) else { return Ok(()) };
+        if client.hello_flags & hello_flag::WAKE_FD != 0 && client.waker.is_none() {
+            let threads_max = self.host.site_count as usize + GUESTS_MAX;
+            client.waker = self.wakers.start(&plane.reader, threads_max)?;
+        }
+        Ok(())
     }
 
     /// Gives a stranger an id, a name and a mailbox; false if the supervisor cannot be told.

@@ -5,7 +5,8 @@
 //! starts the next incarnation, and neither the kernel nor the plane notices.
 //!
 //! Reading order: [`gateway`] (the loop), [`client`] (one connection), [`report`] (what is admitted),
-//! [`kernel_link`], [`lender`] (loans, on a thread of its own), [`welcome`] (the packets to clients).
+//! [`kernel_link`], [`lender`] (loans, on a thread of its own), [`waker`] (eventfds), [`welcome`] (the packets to
+//! clients).
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,8 @@ mod report;
 mod kernel_link;
 
 mod lender;
+
+mod waker;
 
 mod welcome;
 

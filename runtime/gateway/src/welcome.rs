@@ -8,10 +8,11 @@ use rsw_config::Topology;
 use rsw_os::memfd;
 use rsw_plane::PlaneReader;
 use rsw_schemas::wire::{
-    AgentSeat, Hello, Isolation, PacketKind, PlaneChanged, RefusalCode, Refused, Welcome,
+    Hello, Isolation, PacketKind, PlaneChanged, RefusalCode, Refused, Welcome,
 };
 use rsw_schemas::{ABI_MAJOR, ABI_MINOR, LAYOUT_HASH, text};
 
+use crate::client::Client;
 use crate::error::GatewayError;
 
 /// Room for the folder in [`Welcome::loan_root`], its terminator excepted.
@@ -64,15 +65,10 @@ impl Host {
         })
     }
 
-    /// Sends a welcome with a read-only re-open of the plane of the client's own, and its mailbox if it has
-    /// one.
-    pub(crate) fn welcome(
-        &self,
-        sock: BorrowedFd<'_>,
-        seat: &AgentSeat,
-        plane: &Plane,
-        mailbox: Option<&OwnedFd>,
-    ) -> Result<Sent, GatewayError> {
+    /// Sends a welcome with a read-only re-open of the plane of the client's own, and its mailbox and its eventfd
+    /// if it has one.
+    pub(crate) fn welcome(&self, client: &Client, plane: &Plane) -> Result<Sent, GatewayError> {
+        let seat = &client.seat;
         let strict = seat.isolation == Isolation::Strict as u32;
         let welcome = Welcome {
             agent_id: seat.agent_id,
@@ -87,11 +83,14 @@ impl Host {
             loan_root: self.loan_root,
             name: seat.name,
             wait: seat.wait,
+            hello_flags: client.hello_flags,
+            wake_fd: u32::from(client.waker.is_some()),
         };
         let plane_fd = memfd::reopen_read_only(&plane.fd)?;
-        let fds: Vec<BorrowedFd<'_>> =
-            std::iter::once(&plane_fd).chain(mailbox).map(AsFd::as_fd).collect();
-        Ok(codec::send(sock, PacketKind::Welcome, &welcome, &fds)?)
+        let mut fds = vec![plane_fd.as_fd()];
+        fds.extend(client.mailbox.as_ref().map(AsFd::as_fd));
+        fds.extend(client.waker.as_ref().map(AsFd::as_fd));
+        Ok(codec::send(client.sock.as_fd(), PacketKind::Welcome, &welcome, &fds)?)
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod swarm;
 
+mod wakers;
+
 use std::os::fd::AsFd;
 
 use bytemuck::Zeroable;

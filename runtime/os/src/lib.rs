@@ -12,6 +12,7 @@
 pub mod affinity;
 pub mod clock;
 pub mod error;
+pub mod eventfd;
 pub mod futex;
 pub mod lock;
 pub mod memfd;

@@ -55,7 +55,7 @@ pub use ring::{PolledBatch, RingReader, RingWriter};
 #[cfg(not(loom))]
 pub use segment::{AttachError, CreateError};
 #[cfg(not(loom))]
-pub use wait::{WaitStrategy, Waiter};
+pub use wait::{WaitStrategy, Waiter, Wakes};
 #[cfg(not(loom))]
 pub use writer::{
     BoardWriter, CellSpec, ControlWriter, CountersWriter, FieldSpec, PlaneSpec, PlaneWriter,

@@ -18,6 +18,7 @@ use crate::memory::{RoRegion, words_of};
 use crate::ring::RingReader;
 use crate::segment::{AttachError, Segment};
 use crate::sync::Ordering;
+use crate::wait::Wakes;
 
 /// Where a ring reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +127,11 @@ impl PlaneReader {
             self.header.first_sequence,
             start,
         )
+    }
+
+    /// Watches for commits without reading events.
+    pub fn wakes(&self) -> Wakes {
+        Wakes::new(self.control.clone(), offset_of!(ControlLines, wake) / 8)
     }
 
     /// The StateBoard.

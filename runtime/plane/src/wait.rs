@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rsw_os::futex::low_half;
 
+use crate::memory::RoRegion;
 use crate::ring::RingReader;
 use crate::sync::Ordering;
 
@@ -119,6 +120,39 @@ impl RingReader {
                 return false;
             };
             park_on(&control.words()[word], seen as u32, left.min(PARK_MAX));
+        }
+    }
+}
+
+/// Watches the kernel's wake word alone: for who waits in the place of a reader.
+pub struct Wakes {
+    control: RoRegion,
+    word: usize,
+    seen: u32,
+}
+
+impl Wakes {
+    /// Sees what is committed from now on. `word` is the place of the wake word in `control`.
+    pub(crate) fn new(control: RoRegion, word: usize) -> Self {
+        let seen = control.load(word, Ordering::Acquire) as u32;
+        Self { control, word, seen }
+    }
+
+    /// Returns `true` as soon as a batch was committed since the last `true`, or since the beginning; `false` after
+    /// `timeout`. Whoever polls a ring after `true` finds that batch, or a lap.
+    pub fn wait(&mut self, timeout: Duration) -> bool {
+        let start = Instant::now();
+        loop {
+            let now = self.control.load(self.word, Ordering::Acquire) as u32;
+            if now != self.seen {
+                self.seen = now;
+                return true;
+            }
+            let Some(left) = timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
+            else {
+                return false;
+            };
+            park_on(&self.control.words()[self.word], now, left.min(PARK_MAX));
         }
     }
 }

@@ -14,6 +14,7 @@ mod suite;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rsw_machine::Machine;
 use rsw_schemas::exit;
 
 use options::Options;
@@ -44,11 +45,13 @@ fn run(options: Options) -> Result<u8, Failure> {
             format!("{}: {error}; name a file in a folder that can be written", path.display())
         })?;
     }
+    // Before the pinning, which changes what the machine says of our mask.
+    let machine = Machine::read();
     pair::pin(&cores[..1])?;
     clock::ticks_per_ns();
     let mut bench = Bench::new(options, cores, allowed);
     bench.run()?;
-    let document = Document::new(&bench);
+    let document = Document::new(&bench, &machine);
     if let Some(folder) = &bench.options.hdr {
         report::write_histograms(&bench, folder)?;
     }

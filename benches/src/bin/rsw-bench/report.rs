@@ -24,10 +24,10 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// Of a benchmark that has run.
-    pub(crate) fn new(bench: &Bench) -> Self {
+    /// Of a benchmark that has run on this machine.
+    pub(crate) fn new(bench: &Bench, facts: &Machine) -> Self {
         let mut machine = Map::new();
-        for (name, value) in Machine::read().facts() {
+        for (name, value) in facts.facts() {
             machine.insert(name.into(), value.map_or(Value::Null, Value::from));
         }
         machine.insert("cores".into(), Value::from(bench.cores.to_vec()));

@@ -7,14 +7,14 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
-use rsw_attach::{Client, Incoming, Message, codec, page};
+use rsw_attach::{Client, Incoming, Message, WakeFd, codec, page};
 use rsw_config::{AgentInstance, SwarmConfig, Topology};
 use rsw_os::{packet, process};
 use rsw_plane::{EventHead, FieldSpec, PlaneSpec, PlaneWriter};
 use rsw_schemas::event::{BatchReady, EventKind, FieldReady};
 use rsw_schemas::field::{CHECKPOINT, Dtype};
 use rsw_schemas::text;
-use rsw_schemas::wire::{Admitted, AgentSeat, Isolation, PacketKind, PlaneChanged};
+use rsw_schemas::wire::{Admitted, AgentSeat, Isolation, PacketKind, PlaneChanged, hello_flag};
 
 pub(crate) const NX: u32 = 33;
 pub(crate) const NY: u32 = 7;
@@ -78,6 +78,21 @@ impl Swarm {
         client.hello(name, 0).unwrap();
         let attached = client.welcome(PATIENCE).unwrap();
         (client, attached)
+    }
+
+    /// As [`Self::guest`], with an eventfd.
+    pub(crate) fn waking_guest(&self, name: &str) -> (Client, WakeFd) {
+        let mut client = Client::connect(&self.socket()).unwrap();
+        client.hello(name, hello_flag::WAKE_FD).unwrap();
+        let attached = client.welcome(PATIENCE).unwrap();
+        (client, attached.wake.expect("an eventfd"))
+    }
+
+    /// Threads of the gateway that signal eventfds.
+    pub(crate) fn waker_threads(&self) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let names = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("comm")));
+        names.flatten().filter(|name| name.trim() == "waker").count()
     }
 
     /// A launched agent's seat: the agent's end, and what the supervisor keeps to give it again.

@@ -1,9 +1,13 @@
-//! A reader that sleeps: how long after the commit it has its event, beside a bare futex; and what it costs while idle.
+//! A reader that sleeps: how long after the commit it has its event, beside a bare futex and, for one that lives in
+//! an event loop, a bare eventfd; and what it costs while idle.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rsw_attach::WakeSource;
 use rsw_plane::{Polled, StartAt, WaitStrategy, Waiter};
+use rustix::event::{Timespec, epoll};
 
 use super::Bench;
 use crate::link::{End, STOP, WORDS_MAX, floor, ring, value_of};
@@ -22,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn run(bench: &mut Bench) -> Result<(), Failure> {
     futex(bench)?;
+    eventfd(bench)?;
+    bridged(bench)?;
     for wait in [WaitStrategy::Block, WaitStrategy::default()] {
         ring_wake(bench, wait)?;
         for rate_hz in [0, TICKS_HZ] {
@@ -85,6 +91,108 @@ fn futex(bench: &mut Bench) -> Result<(), Failure> {
     let lost = sent - samples.len();
     let case = Case::new("wake", "futex", "open-loop").peer().payload(8).wait("block");
     bench.add(case, samples).lost(lost);
+    Ok(())
+}
+
+/// Sleeps in `epoll` until the eventfd is readable, and takes what was signalled.
+struct EventLoop<'fd> {
+    epoll: OwnedFd,
+    wake: &'fd OwnedFd,
+}
+
+impl<'fd> EventLoop<'fd> {
+    fn new(wake: &'fd OwnedFd) -> rustix::io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, wake, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+        Ok(Self { epoll, wake })
+    }
+
+    fn sleep(&self) {
+        let look = Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK.subsec_nanos()) };
+        let mut events = [const { std::mem::MaybeUninit::uninit() }; 1];
+        // Whatever ends the wait, the caller looks again.
+        let _ = epoll::wait(&self.epoll, &mut events, Some(&look));
+        let _ = rsw_os::eventfd::clear(self.wake);
+    }
+}
+
+/// One process signals, the other sleeps in `epoll`: what the bridge cannot be faster than.
+fn eventfd(bench: &mut Bench) -> Result<(), Failure> {
+    let page = SharedWords::page()?;
+    let stamp = &page.words()[0];
+    let wake = rsw_os::eventfd::create()?;
+    let [mut ours, mut theirs] = floor::pair()?;
+    let events = EventLoop::new(&wake)?;
+    let peer = pair::spawn(bench.cores[1], move || {
+        let (mut samples, mut seen) = (histogram(), 0);
+        theirs.send(1);
+        loop {
+            events.sleep();
+            let sent = stamp.load(Ordering::Acquire);
+            if sent == STOP {
+                return to_words(&samples);
+            }
+            if sent != seen {
+                samples.saturating_record(clock::now().saturating_sub(sent));
+                seen = sent;
+            }
+        }
+    })?;
+    ours.receive();
+    let mut sent = 0;
+    every(INTERVAL, bench.options.duration, |due| {
+        sent += u64::from(due != STOP);
+        stamp.store(due, Ordering::Release);
+        // It cannot fail on an eventfd of ours; the reader looks again by itself anyway.
+        let _ = rsw_os::eventfd::signal(&wake);
+    });
+    let samples = from_words(&peer.join()?);
+    let lost = sent - samples.len();
+    let case = Case::new("wake", "eventfd", "open-loop").peer().payload(8).wait("epoll");
+    bench.add(case, samples).lost(lost);
+    Ok(())
+}
+
+/// The way an event takes to an agent in an event loop: commit, futex, bridge, eventfd, `epoll`, poll. The bridge is a
+/// third process as the gateway is, on the reader's core, since the writer's is busy being on time.
+fn bridged(bench: &mut Bench) -> Result<(), Failure> {
+    let (mut writer, plane) = ring::plane(1024)?;
+    let wake = rsw_os::eventfd::create()?;
+    let [mut ours, mut theirs] = floor::pair()?;
+    let mut source = WakeSource::new(&plane);
+    let theirs_wake = wake.try_clone()?;
+    let bridge = pair::spawn(bench.cores[1], move || {
+        while source.pass_on(&theirs_wake, LOOK).is_ok() {}
+        Vec::new()
+    })?;
+    let mut reader = plane.ring(StartAt::Oldest);
+    let events = EventLoop::new(&wake)?;
+    let peer = pair::spawn(bench.cores[1], move || {
+        let mut samples = histogram();
+        theirs.send(1);
+        loop {
+            events.sleep();
+            while let Polled::Event { slot, .. } = reader.poll() {
+                let sent = value_of(&ring::words::<WORDS_MAX>(&slot));
+                if sent == STOP {
+                    return to_words(&samples);
+                }
+                samples.saturating_record(clock::now().saturating_sub(sent));
+            }
+        }
+    })?;
+    ours.receive();
+    every(INTERVAL, bench.options.duration, |due| {
+        writer.ring.push(ring::HEAD, bytemuck::cast_slice(&[due; WORDS_MAX]));
+        writer.commit();
+    });
+    let samples = from_words(&peer.join()?);
+    drop(bridge);
+    let case = Case::new("wake", "ring", "open-loop")
+        .payload(WORDS_MAX * 8)
+        .wait("eventfd")
+        .beside("eventfd");
+    bench.add(case, samples);
     Ok(())
 }
 
