@@ -41,7 +41,8 @@ pub struct Client {
 struct Current {
     incarnation: u64,
     generation: u64,
-    wake: bool,
+    /// Flags of the hello that was answered.
+    hello_flags: u32,
 }
 
 /// Everything the gateway hands to a client.
@@ -313,7 +314,7 @@ impl Client {
         }
         let plane = attach_plane(plane, changed.generation, changed.total_bytes)?;
         equal("first sequence", changed.first_sequence, plane.header().first_sequence)?;
-        let before = current.unwrap_or(Current { incarnation: 0, generation: 0, wake: false });
+        let before = current.unwrap_or(Current { incarnation: 0, generation: 0, hello_flags: 0 });
         self.current = Some(Current { generation: changed.generation, ..before });
         Ok(Some(plane))
     }
@@ -339,8 +340,8 @@ impl Client {
 
 impl Current {
     fn of(welcome: &Welcome) -> Self {
-        let Welcome { incarnation, generation, wake_fd, .. } = *welcome;
-        Self { incarnation, generation, wake: wake_fd != 0 }
+        let Welcome { incarnation, generation, hello_flags, .. } = *welcome;
+        Self { incarnation, generation, hello_flags }
     }
 }
 
