@@ -276,12 +276,12 @@ fn virtualised(machine: &Machine) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{assert_is, machine};
+    use super::super::fake::{assert_is, machine};
     use super::super::{Status, to_text};
     use super::*;
 
     /// The check of that name, with the machine as its files are now.
-    fn check(made: &super::super::tests::Machine, id: &str) -> Check {
+    fn check(made: &super::super::fake::Machine, id: &str) -> Check {
         let ctx = made.context();
         let found = checks(&ctx, &Machine::read_at(&ctx.root));
         found.into_iter().find(|check| check.id == id).unwrap()
