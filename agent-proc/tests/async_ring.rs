@@ -31,10 +31,6 @@ fn socket(place: &Place) -> PathBuf {
     place.json(&["ps"])["socket"].as_str().unwrap().into()
 }
 
-fn pid(place: &Place, name: &str) -> u32 {
-    place.process(name)["pid"].as_u64().unwrap() as u32
-}
-
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(future)
@@ -138,14 +134,14 @@ fn killed_kernels_and_gateways_are_told_and_no_event_is_skipped() {
         let mut account = Account::new(Ring::connect(socket(&place), "async").await.unwrap());
         for generation in 2..=4 {
             account.ticks(20).await;
-            kill(pid(&place, "kernel"));
+            kill(place.pid("kernel"));
             let new = |told: &Told| matches!(told, Told::Generation { .. });
             assert_eq!(account.until("a new plane", new).await, Told::Generation { generation });
             account.ticks(20).await;
             assert_eq!(account.ring.plane().generation(), generation);
         }
         for incarnation in 2..=3 {
-            kill(pid(&place, "gateway"));
+            kill(place.pid("gateway"));
             account.until("the loss of the gateway", |told| *told == Told::GatewayGone).await;
             // The plane does not need a gateway.
             account.ticks(1).await;
@@ -167,7 +163,7 @@ fn a_kernel_that_hangs_is_stale_until_it_lives_again() {
     block_on(async {
         let mut account = Account::new(Ring::connect(socket(&place), "async").await.unwrap());
         account.ticks(3).await;
-        let kernel = pid(&place, "kernel");
+        let kernel = place.pid("kernel");
         signal(kernel, Signal::Stop);
         let stale = account.until("stale", |told| matches!(told, Told::Stale { .. })).await;
         assert!(matches!(stale, Told::Stale { age } if age > Duration::from_secs(2)));
@@ -272,13 +268,13 @@ fn the_example_runs_in_either_sandbox() {
         assert!(row["in_force"].to_string().contains("seccomp"), "{row}");
         assert_eq!(row["watched"], true, "it beats: {row}");
     }
-    kill(pid(&place, "gateway"));
+    kill(place.pid("gateway"));
     for name in ["sandboxed", "strict"] {
         wait_until("it is told of the new gateway", || {
             said(name).contains("Gateway { incarnation: 2 }")
         });
     }
-    kill(pid(&place, "kernel"));
+    kill(place.pid("kernel"));
     for name in ["sandboxed", "strict"] {
         wait_until("it is told of the new kernel", || {
             said(name).contains("Generation { generation: 2 }")

@@ -140,6 +140,31 @@ impl Place {
             .clone()
     }
 
+    /// The pid of a process that runs.
+    pub fn pid(&self, name: &str) -> u32 {
+        self.process(name)["pid"].as_u64().expect("a pid") as u32
+    }
+
+    /// The generation that `status` shows.
+    pub fn generation(&self) -> u64 {
+        self.json(&["status"])["generation"].as_u64().expect("a generation")
+    }
+
+    /// Every generation of the recording, oldest first: its number, the tick it went on from, and the last one of the
+    /// generation before it. The last two come from an event that the recording may have lost.
+    pub fn generations(&self) -> Vec<(u64, Option<u64>, Option<u64>)> {
+        let sql =
+            "SELECT generation, resumed_tick, previous_tick FROM rs_generation ORDER BY generation";
+        let rows = self.rows(sql);
+        let number = |row: &Vec<Json>| row[0].as_u64().expect("a generation");
+        rows.iter().map(|row| (number(row), row[1].as_u64(), row[2].as_u64())).collect()
+    }
+
+    /// Waits until a swarm that was just started answers.
+    pub fn wait_until_it_answers(&self) {
+        wait_until("the swarm runs", || self.run(&["status"]).code == 0);
+    }
+
     /// The tick that `status` shows.
     pub fn tick(&self) -> u64 {
         number(&self.json(&["status"])["tick"])

@@ -102,8 +102,7 @@ fn assert_recovered(place: &Place, toll: &mut Toll, before: &BTreeMap<String, u3
             assert_eq!(row["pid"].as_u64(), before.get(name).map(|pid| u64::from(*pid)), "{row}");
         }
     }
-    let status = place.json(&["status"]);
-    let generation = status["generation"].as_u64().expect("a generation");
+    let generation = place.generation();
     let killed = toll.kills.get("kernel").copied().unwrap_or(0);
     // A kernel killed before it had a plane leaves its number to the next.
     assert!(
@@ -119,14 +118,12 @@ fn assert_recovered(place: &Place, toll: &mut Toll, before: &BTreeMap<String, u3
 
 /// Every kernel went on from the last state that the one before it had saved.
 fn assert_no_tick_was_forgotten(place: &Place, checkpoint_ticks: u64) {
-    let generations = place.rows(
-        "SELECT generation, resumed_tick, previous_tick FROM rs_generation ORDER BY generation",
-    );
+    let generations = place.generations();
     let mut numbers = 1..;
     let mut reached = 0;
     for row in &generations {
-        let [generation, resumed, previous] = [0, 1, 2].map(|at| row[at].as_u64());
-        assert_eq!(generation, numbers.next(), "{generations:?}");
+        let (generation, resumed, previous) = *row;
+        assert_eq!(Some(generation), numbers.next(), "{generations:?}");
         // The event that tells may be among those that the recording lost; `verify` has those.
         let (Some(resumed), Some(previous)) = (resumed, previous) else { continue };
         assert!(

@@ -74,7 +74,7 @@ fn the_demonstration_swarm_shows_what_it_promises() {
 fn ctrl_c_stops_everything_in_order_and_ends_with_0() {
     let place = Place::new();
     let child = place.foreground(&[]);
-    wait_until("the swarm runs", || place.run(&["status"]).code == 0);
+    place.wait_until_it_answers();
     place.ok(&["status", "--wait", "--timeout", "60"]);
     let (pids, loans) = (place.processes(), place.loan_folders());
     let pidfd = rsw_os::pidfd::open(child.id()).expect("a pidfd");
@@ -90,7 +90,7 @@ fn ctrl_c_stops_everything_in_order_and_ends_with_0() {
 fn a_killed_supervisor_leaves_no_orphan_and_its_successor_cleans_up() {
     let place = Place::new();
     let mut child = place.foreground(&[]);
-    wait_until("the swarm runs", || place.run(&["status"]).code == 0);
+    place.wait_until_it_answers();
     place.ok(&["status", "--wait", "--timeout", "60"]);
     let (pids, loans) = (place.processes(), place.loan_folders());
     kill(child.id());

@@ -35,14 +35,6 @@ fn small() -> Place {
     place
 }
 
-fn pid(place: &Place, name: &str) -> u32 {
-    place.process(name)["pid"].as_u64().expect("a pid") as u32
-}
-
-fn generation(place: &Place) -> u64 {
-    place.json(&["status"])["generation"].as_u64().expect("a generation")
-}
-
 /// What a run left: two tables of rows, and its last frames.
 type Outcome = (Vec<Vec<Json>>, Vec<Vec<Json>>, Vec<Vec<u8>>);
 
@@ -50,7 +42,7 @@ type Outcome = (Vec<Vec<Json>>, Vec<Vec<Json>>, Vec<Vec<u8>>);
 fn run_of_400(disturb: impl FnOnce(&Place)) -> Outcome {
     let place = small();
     let child = place.foreground(&["--ticks", "400", "--set", "tick.rate_hz=200"]);
-    wait_until("the swarm runs", || place.run(&["status"]).code == 0);
+    place.wait_until_it_answers();
     disturb(&place);
     let done = rsw_tests::Done::of(child.wait_with_output().expect("an end"));
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
@@ -71,9 +63,9 @@ fn a_run_whose_kernel_was_killed_gives_the_same_bits() {
     let disturbed = run_of_400(|place| {
         for at in [1, 60, 200] {
             wait_until("some ticks", || place.tick() >= at);
-            kill(pid(place, "kernel"));
+            kill(place.pid("kernel"));
         }
-        wait_until("the last generation", || generation(place) == 4);
+        wait_until("the last generation", || place.generation() == 4);
     });
     assert_eq!((calm.0.len(), calm.1.len()), (1200, 400));
     assert!(calm.0 == disturbed.0, "the agents' values differ");
@@ -87,18 +79,14 @@ fn a_kernel_killed_before_it_saved_anything_passes_on_what_it_got() {
     place.up(&["--set", "tick.rate_hz=20", "--set", "tick.checkpoint_ticks=20"]);
     wait_until("the first saved state", || place.tick() >= 22);
     for next in 2..5 {
-        kill(pid(&place, "kernel"));
-        wait_until("the next generation", || generation(&place) == next);
+        kill(place.pid("kernel"));
+        wait_until("the next generation", || place.generation() == next);
         assert!(place.tick() >= 20, "the swarm forgot where it was: tick {}", place.tick());
     }
     place.down_and_gone(&place.processes());
     place.verified();
-    let resumed =
-        place.rows("SELECT resumed_tick, previous_tick FROM rs_generation WHERE generation > 1");
-    let numbers = resumed
-        .iter()
-        .map(|row| (row[0].as_u64().expect("a tick"), row[1].as_u64().expect("a tick")));
-    for (resumed, previous) in numbers {
+    for (_, resumed, previous) in place.generations().into_iter().skip(1) {
+        let (resumed, previous) = (resumed.expect("a tick"), previous.expect("a tick"));
         assert!(resumed >= 20 && resumed.is_multiple_of(20), "{resumed}");
         assert!((resumed..=resumed + 20).contains(&previous), "{previous}");
     }
@@ -144,7 +132,7 @@ fn a_tail_across_kernels_repeats_nothing_and_tells_every_gap() {
     let mut tail = Tail::start(&place);
     for generation in 1..4 {
         wait_until("ticks of this generation", || tail.ticks_of(generation) > 50);
-        kill(pid(&place, "kernel"));
+        kill(place.pid("kernel"));
     }
     wait_until("ticks of the last generation", || tail.ticks_of(4) > 50);
     signal(tail.child.id(), Signal::Interrupt);
@@ -167,7 +155,7 @@ fn a_tail_across_kernels_repeats_nothing_and_tells_every_gap() {
 fn a_kernel_that_stands_still_is_seen_and_heals() {
     let place = small();
     place.up(&[]);
-    let kernel = pid(&place, "kernel");
+    let kernel = place.pid("kernel");
     signal(kernel, Signal::Stop);
     wait_until("peek says stale", || place.json(&["peek"])["state"] == "stale");
     let mut status = Json::Null;
@@ -178,7 +166,7 @@ fn a_kernel_that_stands_still_is_seen_and_heals() {
     assert!(status["reasons"].to_string().contains("kernel"), "{status}");
     signal(kernel, Signal::Continue);
     wait_until("the swarm is well again", || place.json(&["status"])["state"] == "running");
-    assert_eq!((pid(&place, "kernel"), generation(&place)), (kernel, 1));
+    assert_eq!((place.pid("kernel"), place.generation()), (kernel, 1));
     assert_eq!(place.json(&["peek"])["state"], "live");
     place.ok(&["down"]);
     place.verified();
@@ -188,10 +176,10 @@ fn a_kernel_that_stands_still_is_seen_and_heals() {
 fn a_kernel_that_stands_still_too_long_is_replaced() {
     let place = small();
     place.up(&[]);
-    let kernel = pid(&place, "kernel");
+    let kernel = place.pid("kernel");
     signal(kernel, Signal::Stop);
     wait_until("it is killed", || !alive(kernel));
-    wait_until("its successor ticks", || generation(&place) == 2);
+    wait_until("its successor ticks", || place.generation() == 2);
     place.wait_until_whole();
     assert!(place.ok(&["logs", "kernel"]).stdout.contains("no sign of life"));
     place.down_and_gone(&place.processes());
@@ -203,7 +191,7 @@ fn an_agent_that_stands_still_holds_nobody_up() {
     let place = small();
     place.up(&["--set", "tick.rate_hz=400", "--set", "ring.slots=1024"]);
     let names = ["watcher-1", "watcher-2", "watcher-3"];
-    let [stopped, others @ ..] = names.map(|name| pid(&place, name));
+    let [stopped, others @ ..] = names.map(|name| place.pid(name));
     let tick = place.tick();
     signal(stopped, Signal::Stop);
     let lag = |name: &str| place.process(name)["lag_events"].as_u64().expect("a lag");
@@ -221,7 +209,7 @@ fn an_agent_that_stands_still_holds_nobody_up() {
         row["lost_events"].as_u64().is_some_and(|lost| lost > 1024),
         "the loss is counted: {row}"
     );
-    assert_eq!(names.map(|name| pid(&place, name)), [stopped, others[0], others[1]]);
+    assert_eq!(names.map(|name| place.pid(name)), [stopped, others[0], others[1]]);
     place.down_and_gone(&place.processes());
     place.verified();
 }
@@ -231,9 +219,9 @@ fn a_recorder_killed_on_the_way_down_still_gets_the_last_event() {
     for last in [Signal::Kill, Signal::Terminate] {
         let place = small();
         let child = place.foreground(&["--json", "--set", "tick.rate_hz=0"]);
-        wait_until("the swarm runs", || place.run(&["status"]).code == 0);
+        place.wait_until_it_answers();
         wait_until("some ticks", || place.tick() > 500);
-        let recorder = pid(&place, "recorder");
+        let recorder = place.pid("recorder");
         signal(child.id(), Signal::Terminate);
         signal(recorder, last);
         let done = rsw_tests::Done::of(child.wait_with_output().expect("an end"));
