@@ -1,9 +1,11 @@
-//! What the edges do: whose neighbour is whose, held edges, first-order Mur, the sponge.
+//! What the edges do: whose neighbour is whose, held edges, edges that let waves out, the sponge.
 
 use rsw_config::Boundary;
 
 use crate::grid::Grid;
-use crate::wave::{Medium, Rows, Weights};
+use crate::real::Real;
+use crate::stencil::{Rows, Weights};
+use crate::wave::Medium;
 
 /// Neighbours along one axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +21,10 @@ pub(crate) enum Wrap {
 impl Wrap {
     pub(crate) fn new(boundary: Boundary) -> Self {
         match boundary {
-            Boundary::Dirichlet | Boundary::Absorbing | Boundary::Sponge => Self::Written,
+            Boundary::Dirichlet
+            | Boundary::Absorbing
+            | Boundary::EngquistMajda
+            | Boundary::Sponge => Self::Written,
             Boundary::Neumann => Self::Mirror,
             Boundary::Periodic => Self::Around,
         }
@@ -43,97 +48,193 @@ impl Wrap {
     }
 }
 
-/// Dirichlet: every edge cell keeps the value it has (zero from rest). It is written every step,
-/// because the level underneath is two steps old.
-pub(crate) fn hold(grid: &Grid, u: &[f32], next: &mut [f32]) {
-    let (nx, last) = (grid.nx, grid.cells() - grid.nx);
-    next[..nx].copy_from_slice(&u[..nx]);
-    next[last..].copy_from_slice(&u[last..]);
-    for row in (0..grid.cells()).step_by(nx) {
-        next[row] = u[row];
-        next[row + nx - 1] = u[row + nx - 1];
-    }
+/// How the outermost cells are written, after the stencil and the sources of the same level.
+///
+/// They are written at every step, because the level underneath is two steps old. Corners follow the
+/// cell inside along the diagonal; no stencil reads them.
+pub(crate) enum Edges<T> {
+    /// Not at all: they follow the wave equation.
+    Free,
+    /// Each keeps the value it has: Dirichlet, and what is outside of the sponge.
+    Held,
+    /// First-order Mur: `u0+ = u1 + (c dt - h)/(c dt + h) (u1+ - u0)` with `u1` the cell inside.
+    /// Reflects (1-cos)/(1+cos) of a plane wave.
+    Mur(Factors<T>),
+    /// Engquist and Majda's second condition as Mur discretised it: first order and a second
+    /// difference along the edge. Reflects the square of what first order does.
+    EngquistMajda(Factors<T>),
 }
 
-/// First-order Mur: `u0+ = u1 + (c dt - h)/(c dt + h) (u1+ - u0)` with `u1` the cell inside, along x
-/// and y on the edges and along the diagonal in the corners. Reflects (1-cos)/(1+cos) of a plane wave.
-/// A field with a side below 3 has nothing inside and stays as it is.
-pub(crate) struct Mur {
-    x: f32,
-    y: f32,
-    corner: f32,
+/// Weights of the conditions that let waves out.
+#[derive(Clone, Copy)]
+pub(crate) struct Factors<T> {
+    /// On the edges across x.
+    x: Factor<T>,
+    /// On the edges across y.
+    y: Factor<T>,
+    /// `(c dt - h)/(c dt + h)` along the diagonal.
+    corner: T,
 }
 
-impl Mur {
+/// Weights at one edge: h is the spacing across it, k the one along it.
+#[derive(Clone, Copy)]
+struct Factor<T> {
+    /// `(c dt - h)/(c dt + h)`.
+    across: T,
+    /// `(c dt)^2 h / (2 k^2 (c dt + h))`.
+    along: T,
+}
+
+/// What the previous level of a row held in its two outermost cells on either side, before it was
+/// overwritten: cells 0, 1, nx - 2, nx - 1.
+pub(crate) type OldEnds<T> = [T; 4];
+
+/// The ends of a row of the previous level, before it is overwritten.
+#[inline(always)]
+pub(crate) fn ends_of<T: Real>(row: &[T]) -> OldEnds<T> {
+    let last = row.len() - 1;
+    [row[0], row[1], row[last - 1], row[last]]
+}
+
+/// An edge row, and the row inside of it.
+pub(crate) struct EdgeRow<'a, T> {
+    /// The edge row of the present level.
+    pub(crate) edge: &'a [T],
+    /// The row inside of it of the present level.
+    pub(crate) inside: &'a [T],
+    /// The row inside of it of the previous level; read by Engquist-Majda alone.
+    pub(crate) inside_old: &'a [T],
+    /// The row inside of it of the next level.
+    pub(crate) inside_next: &'a [T],
+}
+
+impl<T: Real> Edges<T> {
     pub(crate) fn new(grid: &Grid, medium: &Medium) -> Self {
         let way = medium.speed * medium.dt;
-        let factor = |h: f64| ((way - h) / (way + h)) as f32;
-        Self { x: factor(grid.dx), y: factor(grid.dy), corner: factor(grid.dx.hypot(grid.dy)) }
+        let across = |h: f64| T::from_f64((way - h) / (way + h));
+        let along = |h: f64, k: f64| T::from_f64(way * way * h / (2.0 * k * k * (way + h)));
+        let factors = Factors {
+            x: Factor { across: across(grid.dx), along: along(grid.dx, grid.dy) },
+            y: Factor { across: across(grid.dy), along: along(grid.dy, grid.dx) },
+            corner: across(grid.dx.hypot(grid.dy)),
+        };
+        match medium.boundary {
+            Boundary::Neumann | Boundary::Periodic => Self::Free,
+            // A field with a side below 3 has nothing inside.
+            _ if grid.nx < 3 || grid.ny < 3 => Self::Held,
+            Boundary::Absorbing => Self::Mur(factors),
+            Boundary::EngquistMajda => Self::EngquistMajda(factors),
+            Boundary::Dirichlet | Boundary::Sponge => Self::Held,
+        }
     }
 
-    pub(crate) fn absorb(&self, grid: &Grid, u: &[f32], next: &mut [f32]) {
-        let (nx, ny) = (grid.nx, grid.ny);
-        if nx < 3 || ny < 3 {
-            return hold(grid, u, next);
-        }
-        let mut leave = |edge: usize, inside: usize, factor: f32| {
-            next[edge] = u[inside] + factor * (next[inside] - u[edge]);
+    /// Whether [`EdgeRow::inside_old`] is read.
+    pub(crate) fn looks_back(&self) -> bool {
+        matches!(self, Self::EngquistMajda(_))
+    }
+
+    /// Writes the ends of a row that is no edge row; `old` are those of the previous level.
+    #[inline(always)]
+    pub(crate) fn ends(&self, rows: &Rows<'_, T>, old: OldEnds<T>, next: &mut [T]) {
+        let (here, last) = (rows.here(), next.len() - 1);
+        let mut write = |edge: usize, inside: usize, [edge_old, inside_old]: [T; 2]| {
+            next[edge] = match self {
+                Self::Free => return,
+                Self::Held => here[edge],
+                Self::Mur(factors) => here[inside] + factors.x.across * (next[inside] - here[edge]),
+                Self::EngquistMajda(factors) => {
+                    let bent = |x: usize| (rows.north[x] + rows.south[x]) - (here[x] + here[x]);
+                    factors.x.second_order(
+                        [edge_old, here[edge]],
+                        [inside_old, here[inside], next[inside]],
+                        bent(edge) + bent(inside),
+                    )
+                }
+            };
         };
-        for y in 1..ny - 1 {
-            let (first, last) = (y * nx, y * nx + nx - 1);
-            leave(first, first + 1, self.x);
-            leave(last, last - 1, self.x);
-        }
-        let bottom = (ny - 1) * nx;
-        for x in 1..nx - 1 {
-            leave(x, x + nx, self.y);
-            leave(bottom + x, bottom + x - nx, self.y);
-        }
-        leave(0, nx + 1, self.corner);
-        leave(nx - 1, 2 * nx - 2, self.corner);
-        leave(bottom, bottom - nx + 1, self.corner);
-        leave(bottom + nx - 1, bottom - 2, self.corner);
+        write(0, 1, [old[0], old[1]]);
+        write(last, last.saturating_sub(1), [old[3], old[2]]);
+    }
+
+    /// Writes an edge row of the next level; `next` holds the previous one.
+    #[inline(always)]
+    pub(crate) fn row(&self, rows: &EdgeRow<'_, T>, next: &mut [T]) {
+        let last = next.len() - 1;
+        let EdgeRow { edge, inside, inside_old, inside_next } = *rows;
+        let corner = match self {
+            Self::Free => return,
+            Self::Held => return next.copy_from_slice(edge),
+            Self::Mur(factors) => {
+                for x in 1..last {
+                    next[x] = inside[x] + factors.y.across * (inside_next[x] - edge[x]);
+                }
+                factors.corner
+            }
+            Self::EngquistMajda(factors) => {
+                let bent = |row: &[T], x: usize| (row[x - 1] + row[x + 1]) - (row[x] + row[x]);
+                for x in 1..last {
+                    next[x] = factors.y.second_order(
+                        [next[x], edge[x]],
+                        [inside_old[x], inside[x], inside_next[x]],
+                        bent(edge, x) + bent(inside, x),
+                    );
+                }
+                factors.corner
+            }
+        };
+        let mut leave =
+            |x: usize, by: usize| next[x] = inside[by] + corner * (inside_next[by] - edge[x]);
+        leave(0, 1);
+        leave(last, last - 1);
     }
 }
 
-/// A layer of width L along every edge in which gamma rises as `gmax (d/L)^2`, d the depth into the
-/// layer (the larger one in a corner); outside of it lies a held edge. A wave that crosses it, is
-/// reflected and comes back keeps `exp(-(1/c) int gamma dx)` of its amplitude (science 4.5).
-pub(crate) struct Sponge {
+impl<T: Real> Factor<T> {
+    /// `u0+ = -u1- + r (u1+ + u0-) + (1 - r)(u0 + u1) + s (second differences along the edge)`, with
+    /// the levels taken apart so that a uniform field is kept exactly.
+    #[inline(always)]
+    fn second_order(
+        &self,
+        [edge_old, edge]: [T; 2],
+        [inside_old, inside, inside_next]: [T; 3],
+        bent: T,
+    ) -> T {
+        let moved = (inside_next - inside) + (edge_old - edge);
+        (edge + (inside - inside_old)) + (self.across * moved + self.along * bent)
+    }
+}
+
+/// Weights that differ from cell to cell: a sponge is a layer of width L along every edge in which
+/// gamma rises as `gmax (d/L)^2`, d the depth into the layer (the larger one in a corner); outside of
+/// it lies a held edge. A wave that crosses it, is reflected and comes back keeps
+/// `exp(-(1/c) int gamma dx)` of its amplitude (science 4.5). Without a sponge the width is 0.
+pub(crate) struct Layers<T> {
     nx: usize,
     ny: usize,
     width: usize,
     /// Extra gamma at each depth, 0..=width.
     gamma: Vec<f64>,
-    /// Weights of a whole row, one row for each depth of the row.
-    profiles: Vec<Profile>,
+    /// Weights of a whole row (keep, x, y, push), one row for each depth of the row.
+    profiles: Vec<[Vec<T>; 4]>,
 }
 
-/// Weights of a row, column by column, one array for each so that they load as vectors.
-struct Profile {
-    keep: Vec<f32>,
-    x: Vec<f32>,
-    y: Vec<f32>,
-}
-
-impl Sponge {
+impl<T: Real> Layers<T> {
     pub(crate) fn new(grid: &Grid, medium: &Medium) -> Self {
         let (nx, ny) = (grid.nx, grid.ny);
-        let width = medium.sponge_width.min(nx.max(ny));
+        let width = match medium.boundary {
+            Boundary::Sponge => medium.sponge_width.min(nx.max(ny)),
+            _ => 0,
+        };
         let share = |depth: usize| depth as f64 / width.max(1) as f64;
         let gamma: Vec<f64> =
             (0..=width).map(|depth| medium.sponge_damping * share(depth).powi(2)).collect();
         let profiles = (0..=width)
             .map(|row| {
-                let depth_at = |x| row.max(depth(x, nx, width));
-                let gamma_at = |x| medium.damping + gamma[depth_at(x)];
-                let row: Vec<Weights> =
+                let gamma_at = |x| medium.damping + gamma[row.max(depth(x, nx, width))];
+                let row: Vec<Weights<T>> =
                     (0..nx).map(|x| Weights::new(grid, medium, gamma_at(x))).collect();
-                Profile {
-                    keep: row.iter().map(|w| w.keep).collect(),
-                    x: row.iter().map(|w| w.x).collect(),
-                    y: row.iter().map(|w| w.y).collect(),
-                }
+                let of = |part: fn(&Weights<T>) -> T| row.iter().map(part).collect();
+                [of(|w| w.keep), of(|w| w.x), of(|w| w.y), of(|w| w.push)]
             })
             .collect();
         Self { nx, ny, width, gamma, profiles }
@@ -144,17 +245,15 @@ impl Sponge {
         self.gamma[depth(x, self.nx, self.width).max(depth(y, self.ny, self.width))]
     }
 
+    /// Weights of row `y`: of `u - u-`, along x, along y, of the nonlinear term.
     #[inline(always)]
-    pub(crate) fn update(&self, y: usize, rows: &Rows<'_>, next: &mut [f32], edges: Wrap) {
-        let profile = &self.profiles[depth(y, self.ny, self.width)];
-        let count = next.len();
-        let (keep, along_x, along_y) =
-            (&profile.keep[..count], &profile.x[..count], &profile.y[..count]);
-        rows.update(next, edges, |x| Weights { keep: keep[x], x: along_x[x], y: along_y[x] });
+    pub(crate) fn weights(&self, y: usize) -> [&[T]; 4] {
+        self.profiles[depth(y, self.ny, self.width)].each_ref().map(Vec::as_slice)
     }
 }
 
 /// Depth into the layer at index `i` of `count`: `width` on the edge, 0 where the layer is left.
+#[inline(always)]
 fn depth(i: usize, count: usize, width: usize) -> usize {
     width.saturating_sub(i.min(count - 1 - i))
 }

@@ -7,40 +7,42 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::real::Real;
+
 /// Bytes of a page, after which addresses look alike.
 const PAGE: usize = 4096;
-/// Cells between the offsets of two fields: seven cache lines, so that nine fields fit into a page.
-const STAGGER: usize = 112;
+/// Bytes between the offsets of two fields: seven cache lines, so that nine fields fit into a page.
+const STAGGER: usize = 448;
 
 /// The cells of one field or row, zero at first. Dereferences to the slice of them.
-pub(crate) struct Cells {
-    storage: Vec<f32>,
+pub(crate) struct Cells<T = f32> {
+    storage: Vec<T>,
     start: usize,
     count: usize,
 }
 
-impl Cells {
+impl<T: Real> Cells<T> {
     /// `count` cells; `place` tells apart the fields that are swept over together.
     pub(crate) fn new(count: usize, place: usize) -> Self {
-        let page = PAGE / size_of::<f32>();
-        let stagger = place * STAGGER % page;
-        let storage = vec![0.0f32; count + page + stagger];
+        let page = PAGE / size_of::<T>();
+        let stagger = place * (STAGGER / size_of::<T>()) % page;
+        let storage = vec![T::default(); count + page + stagger];
         // Only speed hangs on this: an address that cannot be aligned is as good as any other.
         let start = storage.as_ptr().align_offset(PAGE).min(page) + stagger;
         Self { storage, start, count }
     }
 }
 
-impl Deref for Cells {
-    type Target = [f32];
+impl<T> Deref for Cells<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f32] {
+    fn deref(&self) -> &[T] {
         &self.storage[self.start..][..self.count]
     }
 }
 
-impl DerefMut for Cells {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T> DerefMut for Cells<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.storage[self.start..][..self.count]
     }
 }

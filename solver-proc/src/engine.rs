@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rayon::ThreadPool;
-use rsw_config::Topology;
+use rsw_config::{Feedback as Word, Topology};
 use thiserror::Error;
 
 pub use crate::checkpoint::RestoreError;
 use crate::drive::{Annotation, Clock, DriveError, Tables};
 use crate::energy::EnergyMeter;
+use crate::feedback::Feedback;
 use crate::grid::{Grid, GridError};
 use crate::lanes;
 use crate::metrics::{Meter, MetricsError, Summary};
-use crate::source::{Source, SourceError};
-use crate::wave::{Medium, MediumError, Wave};
+use crate::source::{Feeds, Source, SourceError};
+use crate::wave::{Medium, MediumError, Tiling, Wave};
 use crate::workers::Workers;
 pub use event::EngineEvent;
 
@@ -141,6 +142,7 @@ pub struct Engine {
     tick_period_ns: u64,
     wave: Wave,
     sources: Vec<Source>,
+    feeds: Feeds,
     annotations: Vec<Annotation>,
     energy_meter: EnergyMeter,
     meter: Meter,
@@ -176,9 +178,13 @@ impl Engine {
         let seconds = topology.tick_period_ns as f64 * 1e-9;
         let meter = Meter::new(nx, ny, &config.metrics, seconds)?;
         start(&mut wave, &sources);
+        let workers = Workers::new(pool);
+        let steps = config.tick.steps as usize;
+        wave.tile(Tiling::Auto, steps, &workers);
         let events_max = event::most_at_once(&sources, &annotations);
         Ok(Self {
-            workers: Workers::new(pool),
+            workers,
+            feeds: Feeds::new(&sources, [nx, ny], steps),
             steps: config.tick.steps,
             every_ticks,
             tick_period_ns: topology.tick_period_ns,
@@ -204,9 +210,9 @@ impl Engine {
         let begun = Instant::now();
         self.tick += 1;
         // The pool is borrowed from the workers, the rest from the engine: one entry for the tick.
-        let Self { workers, wave, sources, meter, .. } = self;
+        let Self { workers, wave, sources, feeds, meter, .. } = self;
         let steps = Steps { first: (self.tick - 1) * u64::from(self.steps), count: self.steps };
-        steps.run(workers, wave, sources, self.tick);
+        steps.run(workers, wave, sources, feeds, self.tick);
         let solved = Instant::now();
         let magnitude = meter.remember(wave.u(), workers);
         let diverged = magnitude.is_nan() || magnitude > MAGNITUDE_MAX;
@@ -308,6 +314,11 @@ impl Engine {
         if self.tick == 0 { 0 } else { recorded().unwrap_or(nominal) }
     }
 
+    /// What the wave is computed with, in a few words.
+    pub fn kernel(&self) -> String {
+        self.wave.kernel(&self.workers)
+    }
+
     /// The wave, for tools that look deeper than the fields.
     pub fn wave(&self) -> &Wave {
         &self.wave
@@ -373,24 +384,25 @@ struct Steps {
 }
 
 impl Steps {
-    fn run(&self, workers: &Workers, wave: &mut Wave, sources: &mut [Source], tick: u64) {
+    fn run(
+        &self,
+        workers: &Workers,
+        wave: &mut Wave,
+        sources: &mut [Source],
+        feeds: &mut Feeds,
+        tick: u64,
+    ) {
         let dt = wave.medium().dt;
-        let time = |step: u64| step as f64 * dt;
+        let time = |step: u32| (self.first + u64::from(step)) as f64 * dt;
         for source in &mut *sources {
-            source.begin_tick(tick, time(self.first + u64::from(self.count)));
+            source.begin_tick(tick, time(self.count));
         }
-        let sources = &*sources;
-        workers.enter(|| {
-            for step in 0..self.count {
-                let (t, part) =
-                    (time(self.first + u64::from(step)), f64::from(step) / f64::from(self.count));
-                wave.step(workers, |next| {
-                    for source in sources {
-                        source.feed(next, t, part);
-                    }
-                });
-            }
-        });
+        for step in 0..self.count {
+            let part = f64::from(step) / f64::from(self.count);
+            feeds.set(step as usize, sources.iter().map(|source| source.signal(time(step), part)));
+        }
+        let feeds = &*feeds;
+        workers.enter(|| wave.advance(workers, feeds, self.count as usize));
     }
 }
 
@@ -402,6 +414,7 @@ fn grid(topology: &Topology) -> Result<Grid, GridError> {
 
 fn medium(topology: &Topology) -> Medium {
     let field = &topology.config.field;
+    let (strength, limit) = (field.feedback_strength, field.feedback_limit);
     Medium {
         speed: field.wave_speed,
         dt: topology.dt,
@@ -409,6 +422,12 @@ fn medium(topology: &Topology) -> Medium {
         boundary: field.boundary,
         sponge_width: field.sponge_width as usize,
         sponge_damping: field.sponge_damping,
+        feedback: match field.feedback {
+            Word::None => Feedback::None,
+            Word::SineGordon => Feedback::SineGordon { strength },
+            Word::Phi4 => Feedback::Phi4 { strength, u_max: limit },
+            Word::Relu => Feedback::Relu { strength, threshold: field.feedback_threshold, limit },
+        },
     }
 }
 

@@ -1,12 +1,14 @@
 //! Sums and extremes with a fixed order of operations, wide enough for the compiler to vectorise.
 
+use crate::real::Real;
+
 /// Accumulators a row is dealt out to, cell `i` to lane `i % LANES`.
 pub(crate) const LANES: usize = 8;
 
-/// Sum of `(a - b) (c - d)` over four rows of one length: differences in single, products and their
+/// Sum of `(a - b) (c - d)` over four rows of one length: differences in their own, products and their
 /// sum in double precision, cell `i` in lane `i % 64`, then lane after lane.
 #[inline(always)]
-pub(crate) fn sum_products([a, b]: [&[f32]; 2], [c, d]: [&[f32]; 2]) -> f64 {
+pub(crate) fn sum_products<T: Real>([a, b]: [&[T]; 2], [c, d]: [&[T]; 2]) -> f64 {
     const WIDE: usize = 8 * LANES;
     let mut lanes = [0.0f64; WIDE];
     let pairs = a.chunks(WIDE).zip(b.chunks(WIDE)).zip(c.chunks(WIDE).zip(d.chunks(WIDE)));
@@ -18,12 +20,12 @@ pub(crate) fn sum_products([a, b]: [&[f32]; 2], [c, d]: [&[f32]; 2]) -> f64 {
 
 /// A loop of unknown length, which the compiler turns into vectors; a known one it unrolls.
 #[inline(always)]
-fn add_products(lanes: &mut [f64], [a, b, c, d]: [&[f32]; 4]) {
+fn add_products<T: Real>(lanes: &mut [f64], [a, b, c, d]: [&[T]; 4]) {
     let count = a.len();
     let (lanes, a, b) = (&mut lanes[..count], &a[..count], &b[..count]);
     let (c, d) = (&c[..count], &d[..count]);
     for i in 0..count {
-        lanes[i] += f64::from(a[i] - b[i]) * f64::from(c[i] - d[i]);
+        lanes[i] += (a[i] - b[i]).to_f64() * (c[i] - d[i]).to_f64();
     }
 }
 
@@ -49,6 +51,33 @@ pub(crate) fn sum_f32(row: &[f32]) -> f64 {
         }
     }
     total + lanes.iter().sum::<f64>()
+}
+
+/// Largest magnitude; NaN if any value is not finite.
+#[inline(always)]
+pub(crate) fn magnitude<T: Real>(values: &[T]) -> f64 {
+    const WIDE: usize = 8 * LANES;
+    let mut high = [T::default(); WIDE];
+    // The difference of a value from itself: zero, or NaN.
+    let mut broken = [T::default(); WIDE];
+    for chunk in values.chunks(WIDE) {
+        take_magnitudes(&mut high, &mut broken, chunk);
+    }
+    if broken.iter().any(|difference| *difference != T::default()) {
+        return f64::NAN;
+    }
+    high.iter().fold(0.0, |most, value| value.to_f64().max(most))
+}
+
+#[inline(always)]
+fn take_magnitudes<T: Real>(high: &mut [T], broken: &mut [T], chunk: &[T]) {
+    let count = chunk.len();
+    let (high, broken) = (&mut high[..count], &mut broken[..count]);
+    for i in 0..count {
+        let value = chunk[i].abs();
+        high[i] = if value > high[i] { value } else { high[i] };
+        broken[i] = broken[i] + (value - value);
+    }
 }
 
 /// Smallest and largest value; `[0, 0]` for none. Values must not be NaN.
@@ -87,6 +116,22 @@ mod tests {
             let expected = if count == 0 { [0.0, 0.0] } else { [low, high] };
             assert_eq!(super::range(&row), expected);
         }
+    }
+
+    #[test]
+    fn magnitudes_are_largest_or_broken() {
+        for count in [1usize, 63, 64, 65, 1000] {
+            let mut row: Vec<f32> = (0..count).map(|i| (i % 101) as f32 - 77.0).collect();
+            assert_eq!(super::magnitude(&row), 77.0);
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for at in [0, count / 2, count - 1] {
+                    let good = std::mem::replace(&mut row[at], bad);
+                    assert!(super::magnitude(&row).is_nan());
+                    row[at] = good;
+                }
+            }
+        }
+        assert_eq!(super::magnitude::<f64>(&[]), 0.0);
     }
 
     #[test]

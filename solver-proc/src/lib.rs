@@ -4,16 +4,25 @@
 //! machine and for every number of threads; every formula named and tested against an oracle.
 //! Non-goals: no plane, no socket, no clock that decides anything: the process around it owns those.
 //!
-//! Reading order: [`grid`], [`wave`] (the scheme), [`source`] and [`drive`] (what feeds it),
-//! [`energy`], [`metrics`] (what is measured), [`engine`] (one tick of all of it).
+//! Reading order: [`real`], [`grid`], [`wave`] (the scheme, one step at a time), `stencil` (one cell of
+//! it), `tile` (several steps at a time), `boundary`, [`feedback`], [`source`] and [`drive`] (what feeds
+//! it), [`energy`], [`metrics`] (what is measured), [`engine`] (one tick of all of it).
 
 #![forbid(unsafe_code)]
+
+pub mod real;
 
 pub mod grid;
 
 pub mod wave;
 
+mod stencil;
+
+mod tile;
+
 mod boundary;
+
+pub mod feedback;
 
 pub mod source;
 

@@ -1,12 +1,14 @@
 //! Soft sources: what is added to the wave at every step, `u+ += dt^2 q/(1+a)` (science 4.6).
 
 use std::f64::consts::{PI, TAU};
+use std::ops::Range;
 use std::sync::Arc;
 
 use rsw_config::NamedSource;
 use thiserror::Error;
 
 use crate::drive::{Drive, DriveError, Tables};
+use crate::real::Real;
 use crate::wave::Wave;
 
 /// Why a source was refused.
@@ -66,6 +68,8 @@ pub struct Source {
 enum Signal {
     /// `sin(2 pi f t + phase)` at every step.
     Oscillator { frequency: f64, phase: f64 },
+    /// `(1 - 2 p) exp(-p)` with `p = (pi f (t - 1.2/f))^2` at every step.
+    Ricker { frequency: f64 },
     /// Linear within a tick, from the sample of the tick before to that of this one.
     Recorded(Box<Drive>),
 }
@@ -77,9 +81,9 @@ impl Source {
     ///
     /// # Errors
     /// A place outside the field or on cells that are overwritten, or an unusable signal.
-    pub fn new(
+    pub fn new<T: Real>(
         named: &NamedSource,
-        wave: &Wave,
+        wave: &Wave<T>,
         tables: &mut Tables,
         tick_ns: u64,
     ) -> Result<Self, SourceError> {
@@ -90,21 +94,29 @@ impl Source {
                 reason: "amplitude and phase must be finite",
             });
         }
-        let signal = match (section.frequency, &section.csv, &section.column) {
-            (Some(frequency), None, _) if frequency.is_finite() => {
-                Signal::Oscillator { frequency, phase: section.phase }
+        let finite = |frequency: f64| match frequency.is_finite() {
+            true => Ok(frequency),
+            false => Err(SourceError::Unusable {
+                name: name.clone(),
+                reason: "its frequency must be finite",
+            }),
+        };
+        let signal = match (section.frequency, section.ricker, &section.csv, &section.column) {
+            (Some(frequency), None, None, _) => {
+                Signal::Oscillator { frequency: finite(frequency)?, phase: section.phase }
             }
-            (None, Some(file), Some(column)) => {
+            (None, Some(frequency), None, _) if frequency > 0.0 => {
+                Signal::Ricker { frequency: finite(frequency)? }
+            }
+            (None, None, Some(file), Some(column)) => {
                 let drive = Drive::open(tables, file, column, section, tick_ns);
                 let drive =
                     drive.map_err(|error| SourceError::Drive { name: name.clone(), error })?;
                 Signal::Recorded(Box::new(drive))
             }
-            (Some(_), None, _) => {
-                return Err(SourceError::Unusable { name, reason: "its frequency must be finite" });
-            }
             _ => {
-                let reason = "it needs either a frequency, or a csv and a column";
+                let reason =
+                    "it needs either a frequency, or a positive ricker, or a csv and a column";
                 return Err(SourceError::Unusable { name, reason });
             }
         };
@@ -121,7 +133,7 @@ impl Source {
     pub fn drive(&self) -> Option<&Drive> {
         match &self.signal {
             Signal::Recorded(drive) => Some(drive),
-            Signal::Oscillator { .. } => None,
+            Signal::Oscillator { .. } | Signal::Ricker { .. } => None,
         }
     }
 
@@ -131,34 +143,108 @@ impl Source {
     }
 
     /// Looks up the samples for `tick` (from 1), which ends at time `t_end`.
-    pub(crate) fn begin_tick(&mut self, tick: u64, t_end: f64) {
+    pub fn begin_tick(&mut self, tick: u64, t_end: f64) {
         self.samples = match &self.signal {
-            Signal::Oscillator { frequency, phase } => {
-                [self.samples[1], oscillate(*frequency, *phase, t_end)]
-            }
             Signal::Recorded(drive) => [drive.sample(tick - 1), drive.sample(tick)],
+            _ => [self.samples[1], self.signal(t_end, 1.0)],
         };
     }
 
-    /// Adds the signal at time `t`, a fraction `part` into the tick, to the next level.
-    pub(crate) fn feed(&self, next: &mut [f32], t: f64, part: f64) {
-        let signal = match &self.signal {
+    /// The signal at time `t`, a fraction `part` into the tick, without the amplitude.
+    pub fn signal(&self, t: f64, part: f64) -> f64 {
+        match &self.signal {
             Signal::Oscillator { frequency, phase } => oscillate(*frequency, *phase, t),
+            Signal::Ricker { frequency } => ricker(*frequency, t),
             Signal::Recorded(_) => self.samples[0] + part * (self.samples[1] - self.samples[0]),
-        };
-        for (cell, weight) in &self.cells {
-            next[*cell] += (weight * signal) as f32;
         }
     }
 
     /// Adds the source density at the start of time to `density`, for a start of second order.
-    pub(crate) fn density_at_start(&self, wave: &Wave, density: &mut [f32]) {
-        let Signal::Oscillator { frequency, phase } = &self.signal else { return };
+    /// A recording is silent before its first tick.
+    pub fn density_at_start<T: Real>(&self, wave: &Wave<T>, density: &mut [T]) {
+        if matches!(self.signal, Signal::Recorded(_)) {
+            return;
+        }
         let (nx, dt) = (wave.grid().nx, wave.medium().dt);
         for (cell, weight) in &self.cells {
             let a = 0.5 * wave.gamma_at(cell % nx, cell / nx) * dt;
-            density[*cell] +=
-                (weight * (1.0 + a) / (dt * dt) * oscillate(*frequency, *phase, 0.0)) as f32;
+            let pushed = weight * (1.0 + a) / (dt * dt) * self.signal(0.0, 0.0);
+            density[*cell] = density[*cell] + T::from_f64(pushed);
+        }
+    }
+}
+
+/// What all sources add in each of the next steps, row by row.
+///
+/// A cell that several sources feed gets their shares in the order of the sources, whoever adds them.
+pub struct Feeds {
+    points: Vec<Point>,
+    /// Where in `points` each row begins; one more at the end.
+    rows: Vec<u32>,
+    sources: usize,
+    /// One signal for each source, step after step.
+    signals: Vec<f64>,
+}
+
+/// One cell of one source, and what a unit of its signal adds in a step.
+struct Point {
+    x: u32,
+    source: u32,
+    weight: f64,
+}
+
+impl Feeds {
+    /// No sources, in a field of `ny` rows.
+    pub fn silent(ny: usize) -> Self {
+        Self { points: Vec::new(), rows: vec![0; ny + 1], sources: 0, signals: Vec::new() }
+    }
+
+    /// Room for `steps` steps of these sources in a field of `nx` x `ny` cells.
+    pub fn new(sources: &[Source], [nx, ny]: [usize; 2], steps: usize) -> Self {
+        let cells = sources.iter().zip(0u32..).flat_map(|(source, index)| {
+            source.cells.iter().map(move |(cell, weight)| (*cell, index, *weight))
+        });
+        let mut cells: Vec<(usize, u32, f64)> = cells.collect();
+        // Stable: shares of one cell stay in the order of the sources.
+        cells.sort_by_key(|(cell, ..)| *cell);
+        let rows = (0..=ny).map(|y| cells.partition_point(|(cell, ..)| *cell < y * nx) as u32);
+        let point = |(cell, source, weight): &(usize, u32, f64)| Point {
+            x: (cell % nx) as u32,
+            source: *source,
+            weight: *weight,
+        };
+        Self {
+            rows: rows.collect(),
+            points: cells.iter().map(point).collect(),
+            sources: sources.len(),
+            signals: vec![0.0; sources.len() * steps],
+        }
+    }
+
+    /// Sets the signals of step `step`, one for each source in their order.
+    pub fn set(&mut self, step: usize, signals: impl Iterator<Item = f64>) {
+        let slots = &mut self.signals[step * self.sources..][..self.sources];
+        for (slot, signal) in slots.iter_mut().zip(signals) {
+            *slot = signal;
+        }
+    }
+
+    /// Adds what step `step` adds to row `y`, which is `next`.
+    #[inline(always)]
+    pub(crate) fn add<T: Real>(&self, step: usize, y: usize, next: &mut [T]) {
+        let (from, to) = (self.rows[y] as usize, self.rows[y + 1] as usize);
+        if from < to {
+            self.add_points(step, from..to, next);
+        }
+    }
+
+    #[cold]
+    fn add_points<T: Real>(&self, step: usize, points: Range<usize>, next: &mut [T]) {
+        let signals = &self.signals[step * self.sources..][..self.sources];
+        for point in &self.points[points] {
+            let x = point.x as usize;
+            let share = T::from_f64(point.weight * signals[point.source as usize]);
+            next[x] = next[x] + share;
         }
     }
 }
@@ -169,8 +255,14 @@ fn oscillate(frequency: f64, phase: f64, t: f64) -> f64 {
     libm::sin(TAU * (cycles - cycles.floor()) + phase)
 }
 
+/// The second derivative of a Gaussian, its peak at 1.2/f.
+fn ricker(frequency: f64, t: f64) -> f64 {
+    let p = (PI * frequency * (t - 1.2 / frequency)).powi(2);
+    (1.0 - 2.0 * p) * libm::exp(-p)
+}
+
 /// The cells of a source and what a unit of signal adds to each in a step: `dt^2 q/(1+a)`.
-fn disc(named: &NamedSource, wave: &Wave) -> Result<Vec<(usize, f64)>, SourceError> {
+fn disc<T: Real>(named: &NamedSource, wave: &Wave<T>) -> Result<Vec<(usize, f64)>, SourceError> {
     let (grid, medium, section) = (wave.grid(), wave.medium(), &named.source);
     let [x0, y0] = section.at.map(|place| place as usize);
     if x0 >= grid.nx || y0 >= grid.ny {

@@ -16,14 +16,17 @@
 use rsw_config::Boundary;
 use thiserror::Error;
 
-use crate::boundary::{self, Mur, Sponge};
+use crate::boundary::{self, EdgeRow, Edges, Layers, OldEnds, Wrap};
 use crate::cells::Cells;
+use crate::feedback::Feedback;
 use crate::grid::Grid;
+use crate::lanes;
+use crate::real::Real;
+use crate::source::Feeds;
+use crate::stencil::{Rows, Uniform, Weights};
+use crate::tile::Tiles;
+pub use crate::tile::Tiling;
 use crate::workers::{Workers, strip_rows};
-
-/// Magnitudes below this become zero: a wave front thins out into subnormal numbers, which cost a
-/// processor a hundred times as much as others. Products of two steps above it stay normal.
-const FLUSH: f32 = 1e-30;
 
 /// What the wave runs in.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,6 +43,8 @@ pub struct Medium {
     pub sponge_width: usize,
     /// Peak extra gamma of the sponge in 1 per time unit.
     pub sponge_damping: f64,
+    /// The nonlinear term.
+    pub feedback: Feedback,
 }
 
 /// Why a medium was refused.
@@ -47,13 +52,15 @@ pub struct Medium {
 pub enum MediumError {
     /// The scheme would blow up: the 2-D form of the CFL condition.
     #[error(
-        "time step {dt} is unstable: c dt sqrt(1/dx^2 + 1/dy^2) is {courant:.4} and must be at most 1; use field.dt of at most {dt_max:.6}"
+        "time step {dt} is unstable: c dt sqrt(1/dx^2 + 1/dy^2) is {courant:.4} and must be at most {courant_max:.4}; use field.dt of at most {dt_max:.6}"
     )]
     Unstable {
         /// The step.
         dt: f64,
         /// Its Courant number.
         courant: f64,
+        /// The largest stable one: 1, less where f(u) stiffens the medium.
+        courant_max: f64,
         /// The largest stable step.
         dt_max: f64,
     },
@@ -70,37 +77,91 @@ pub enum MediumError {
 }
 
 /// Two levels of the field and what moves them on.
-pub struct Wave {
+pub struct Wave<T: Real = f32> {
     grid: Grid,
     medium: Medium,
-    weights: Weights,
-    mur: Mur,
-    sponge: Option<Sponge>,
-    u: Cells,
-    previous: Cells,
+    kernel: Kernel<T>,
+    edges: Edges<T>,
+    tiles: Option<Tiles<T>>,
+    u: Cells<T>,
+    previous: Cells<T>,
+    /// What edges that look back need of the previous level in a plain step.
+    old: Option<Old<T>>,
 }
 
-/// Weights of one cell's update: of `u - u-`, of the second difference along x, and along y.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Weights {
-    pub(crate) keep: f32,
-    pub(crate) x: f32,
-    pub(crate) y: f32,
+/// The form of the scheme that the medium needs.
+pub(crate) enum Kernel<T> {
+    /// Linear, uniform, equal spacings.
+    Square(Uniform<T, true>),
+    /// Linear, uniform.
+    Rect(Uniform<T, false>),
+    /// A sponge, or a nonlinear term, or both.
+    Layered(Layers<T>, Feedback),
 }
 
-impl Weights {
-    /// The weights where the damping is `gamma`.
-    pub(crate) fn new(grid: &Grid, medium: &Medium, gamma: f64) -> Self {
-        let a = 0.5 * gamma * medium.dt;
-        let along = |h: f64| ((medium.speed * medium.dt / h).powi(2) / (1.0 + a)) as f32;
-        Self { keep: ((1.0 - a) / (1.0 + a)) as f32, x: along(grid.dx), y: along(grid.dy) }
-    }
+/// Evaluates an expression with the scheme of a kernel bound to a name, once for each form.
+macro_rules! with_scheme {
+    ($kernel:expr, $scheme:ident => $body:expr) => {{
+        use $crate::feedback::{Feedback, Linear, Phi4, Relu, SineGordon};
+        use $crate::stencil::Layered;
+        let real = T::from_f64;
+        match $kernel {
+            $crate::wave::Kernel::Square(uniform) => {
+                // A copy of its own: what only a reference leads to is loaded again at every cell.
+                let $scheme = &uniform.clone();
+                $body
+            }
+            $crate::wave::Kernel::Rect(uniform) => {
+                let $scheme = &uniform.clone();
+                $body
+            }
+            $crate::wave::Kernel::Layered(layers, feedback) => match *feedback {
+                Feedback::None => {
+                    let $scheme = &Layered { layers, law: Linear };
+                    $body
+                }
+                Feedback::SineGordon { strength } => {
+                    let $scheme = &Layered { layers, law: SineGordon(real(strength)) };
+                    $body
+                }
+                Feedback::Phi4 { strength, .. } => {
+                    let $scheme = &Layered { layers, law: Phi4(real(strength)) };
+                    $body
+                }
+                Feedback::Relu { strength, threshold, limit } => {
+                    let law = Relu {
+                        strength: real(strength),
+                        threshold: real(threshold),
+                        limit: real(limit),
+                    };
+                    let $scheme = &Layered { layers, law };
+                    $body
+                }
+            },
+        }
+    }};
+}
+pub(crate) use with_scheme;
+
+/// The previous level where a plain step overwrites what an edge condition still needs.
+struct Old<T> {
+    /// The two outermost cells of every row on either side.
+    ends: Vec<OldEnds<T>>,
+    /// The rows inside of the first and the last one.
+    rows: [Vec<T>; 2],
 }
 
 impl Medium {
     /// Courant number of the 2-D form, `c dt sqrt(1/dx^2 + 1/dy^2)`.
     pub fn courant(&self, grid: &Grid) -> f64 {
         self.speed * self.dt * (grid.dx.powi(-2) + grid.dy.powi(-2)).sqrt()
+    }
+
+    /// The largest stable time step on `grid`, whatever [`Medium::dt`] is:
+    /// `dt^2 (4 c^2 (1/dx^2 + 1/dy^2) + max(-f')) <= 4` (science 4.1).
+    pub fn dt_max(&self, grid: &Grid) -> f64 {
+        let linear = self.speed.powi(2) * (grid.dx.powi(-2) + grid.dy.powi(-2));
+        1.0 / (linear + 0.25 * self.feedback.stiffness()).sqrt()
     }
 
     /// Refuses what is meaningless or unstable.
@@ -115,31 +176,50 @@ impl Medium {
                 Err(MediumError::Number { what, value, range: "zero or positive, and finite" })
             }
         };
+        let finite = |what, value: f64| match value.is_finite() {
+            true => Ok(()),
+            false => Err(MediumError::Number { what, value, range: "finite" }),
+        };
         positive("wave speed", self.speed)?;
         positive("time step", self.dt)?;
         not_negative("damping", self.damping)?;
         not_negative("sponge damping", self.sponge_damping)?;
         let courant = self.courant(grid);
+        finite("feedback", self.feedback.stiffness())?;
+        let dt_max = self.dt_max(grid);
         // The limit itself is stable; a rounding error beyond it is not a wish for more.
-        if courant > 1.0 + 1e-12 {
-            return Err(MediumError::Unstable { dt: self.dt, courant, dt_max: self.dt / courant });
+        if self.dt > dt_max * (1.0 + 1e-12) {
+            let courant_max = courant * dt_max / self.dt;
+            return Err(MediumError::Unstable { dt: self.dt, courant, courant_max, dt_max });
         }
         Ok(())
     }
 }
 
-impl Wave {
+impl<T: Real> Wave<T> {
     /// A wave at rest.
     ///
     /// # Errors
-    /// A Courant number above 1, or a speed, step or damping that has no meaning.
+    /// A Courant number above its limit, or a speed, step or damping that has no meaning.
     pub fn new(grid: Grid, medium: Medium) -> Result<Self, MediumError> {
         medium.check(&grid)?;
-        let sponge = (medium.boundary == Boundary::Sponge).then(|| Sponge::new(&grid, &medium));
+        let uniform = Weights::new(&grid, &medium, medium.damping);
+        let kernel = match (medium.boundary, medium.feedback) {
+            (Boundary::Sponge, _) => Kernel::Layered(Layers::new(&grid, &medium), medium.feedback),
+            (_, Feedback::None) if grid.dx == grid.dy => Kernel::Square(Uniform(uniform)),
+            (_, Feedback::None) => Kernel::Rect(Uniform(uniform)),
+            _ => Kernel::Layered(Layers::new(&grid, &medium), medium.feedback),
+        };
+        let edges = Edges::new(&grid, &medium);
+        let old = edges.looks_back().then(|| Old {
+            ends: vec![[T::default(); 4]; grid.ny],
+            rows: [vec![T::default(); grid.nx], vec![T::default(); grid.nx]],
+        });
         Ok(Self {
-            weights: Weights::new(&grid, &medium, medium.damping),
-            mur: Mur::new(&grid, &medium),
-            sponge,
+            kernel,
+            edges,
+            old,
+            tiles: None,
             u: Cells::new(grid.cells(), 0),
             previous: Cells::new(grid.cells(), 1),
             grid,
@@ -147,85 +227,189 @@ impl Wave {
         })
     }
 
-    /// One step. `feed` adds the sources to the new level before the edges are written.
-    pub fn step(&mut self, workers: &Workers, feed: impl FnOnce(&mut [f32])) {
-        let Self { grid, medium, weights, sponge, u, previous, .. } = self;
-        let (u, grid, weights, sponge) = (&u[..], &*grid, *weights, sponge.as_ref());
+    /// Chooses how many steps [`Wave::advance`] takes in one pass when asked for `steps`, on these
+    /// workers. Without it, one.
+    pub fn tile(&mut self, tiling: Tiling, steps: usize, workers: &Workers) {
+        let wrap = Wrap::new(self.medium.boundary);
+        self.tiles = Tiles::plan(&self.grid, tiling, steps, workers, wrap);
+    }
+
+    /// Steps that one pass over the field takes.
+    pub fn tile_depth(&self) -> usize {
+        self.tiles.as_ref().map_or(1, Tiles::depth)
+    }
+
+    /// What [`Wave::advance`] runs on these workers, in a few words: the form of the scheme, the
+    /// precision, the vector instructions, the threads, and the steps in one pass.
+    pub fn kernel(&self, workers: &Workers) -> String {
+        let form = match &self.kernel {
+            Kernel::Square(_) => "square",
+            Kernel::Rect(_) => "rectangular",
+            Kernel::Layered(..) => "layered",
+        };
+        let (simd, threads, depth) = (workers.instructions(), workers.threads(), self.tile_depth());
+        format!("{form} {} {simd}, threads {threads}, tile {depth}", T::NAME)
+    }
+
+    /// `steps` steps, each with its share of `feeds`: the same bits as so many calls of
+    /// [`Wave::step`], in as few passes over the field as were planned. Allocates nothing.
+    pub fn advance(&mut self, workers: &Workers, feeds: &Feeds, steps: usize) {
+        let mut done = 0;
+        while done < steps {
+            let depth = self.tile_depth().min(steps - done);
+            let Self { grid, medium, kernel, edges, tiles, u, previous, .. } = self;
+            match tiles {
+                Some(tiles) if depth > 1 => {
+                    let conditions = (Wrap::new(medium.boundary), &*edges);
+                    let levels = [&mut previous[..], &mut u[..]];
+                    tiles.run(grid, kernel, conditions, (feeds, done), levels, depth, workers);
+                    if depth % 2 == 1 {
+                        std::mem::swap(u, previous);
+                    }
+                }
+                _ => {
+                    let nx = grid.nx;
+                    self.step(workers, |next| {
+                        for (y, row) in next.chunks_exact_mut(nx).enumerate() {
+                            feeds.add(done, y, row);
+                        }
+                    });
+                }
+            }
+            done += depth;
+        }
+    }
+
+    /// One step over the whole field. `feed` adds the sources to the new level before the edges are
+    /// written.
+    pub fn step(&mut self, workers: &Workers, feed: impl FnOnce(&mut [T])) {
+        let Self { grid, medium, kernel, u, previous, .. } = self;
+        let (u, grid, kernel) = (&u[..], &*grid, &*kernel);
+        let nx = grid.nx;
+        if let Some(old) = &mut self.old {
+            old.remember(nx, previous);
+        }
         let rows = strip_rows(grid.ny);
-        let jobs = previous.chunks_mut(rows * grid.nx).enumerate();
-        let edges = boundary::Wrap::new(medium.boundary);
+        let jobs = previous.chunks_mut(rows * nx).enumerate();
+        let wrap = Wrap::new(medium.boundary);
         workers.each(
             jobs,
             #[inline(always)]
             |(strip, next)| {
-                // A copy of its own: what only a reference leads to is loaded again at every cell.
-                let uniform = weights;
-                for (k, next) in next.chunks_exact_mut(grid.nx).enumerate() {
-                    let y = strip * rows + k;
-                    let Some([north, south]) = edges.neighbours(y, grid.ny) else { continue };
-                    let row = Rows::new(u, grid.nx, y, [north, south]);
-                    match sponge {
-                        None => row.update(next, edges, move |_| uniform),
-                        Some(sponge) => sponge.update(y, &row, next, edges),
+                with_scheme!(kernel, scheme => {
+                    for (k, next) in next.chunks_exact_mut(nx).enumerate() {
+                        let y = strip * rows + k;
+                        let Some(sides) = wrap.neighbours(y, grid.ny) else { continue };
+                        Rows::of(u, nx, y, sides).update(scheme, y, next, wrap);
                     }
-                }
+                });
             },
         );
         feed(previous);
-        match medium.boundary {
-            Boundary::Neumann | Boundary::Periodic => {}
-            Boundary::Dirichlet | Boundary::Sponge => boundary::hold(grid, u, previous),
-            Boundary::Absorbing => self.mur.absorb(grid, u, previous),
-        }
+        self.write_edges();
         std::mem::swap(&mut self.u, &mut self.previous);
     }
 
+    /// Writes the edges of the next level.
+    fn write_edges(&mut self) {
+        let Self { grid, edges, u, previous, old, .. } = self;
+        let (nx, ny) = (grid.nx, grid.ny);
+        if matches!(edges, Edges::Free) {
+            return;
+        }
+        let nothing = [T::default(); 4];
+        for y in 1..ny.saturating_sub(1) {
+            let old = old.as_ref().map_or(nothing, |old| old.ends[y]);
+            let next = &mut previous[y * nx..][..nx];
+            edges.ends(&Rows::of(u, nx, y, [y - 1, y + 1]), old, next);
+        }
+        let row = |y: usize| &u[y * nx..][..nx];
+        let [old_top, old_bottom] =
+            old.as_ref().map_or([&[][..]; 2], |old| old.rows.each_ref().map(Vec::as_slice));
+        // A field of a single row is its own edge, held.
+        let inside = |y: usize| if ny > 1 { y } else { 0 };
+        let (next, rest) = previous.split_at_mut(nx);
+        let inside_next = rest.get(..nx).unwrap_or_default();
+        let top =
+            EdgeRow { edge: row(0), inside: row(inside(1)), inside_old: old_top, inside_next };
+        edges.row(&top, next);
+        if ny > 1 {
+            let (rest, next) = previous.split_at_mut((ny - 1) * nx);
+            let bottom = EdgeRow {
+                edge: row(ny - 1),
+                inside: row(ny - 2),
+                inside_old: old_bottom,
+                inside_next: &rest[(ny - 2) * nx..],
+            };
+            edges.row(&bottom, next);
+        }
+    }
+
     /// Starts from the field `u0` with velocity `v0`, to second order (science 4.1):
-    /// `u-` is what the scheme would have come from, `u0 - (1+a) dt v0 + (dt^2/2)(c^2 lap u0 + s0)`.
+    /// `u-` is what the scheme would have come from, `u0 - (1+a) dt v0 + (dt^2/2)(c^2 lap u0 + f(u0) + s0)`.
     ///
     /// `s0` is the source density at the start. All three are row-major, one value a cell.
-    pub fn start(&mut self, u0: &[f32], v0: &[f32], s0: &[f32]) {
+    pub fn start(&mut self, u0: &[T], v0: &[T], s0: &[T]) {
         let (nx, ny) = (self.grid.nx, self.grid.ny);
         self.u.copy_from_slice(u0);
-        let edges = boundary::Wrap::new(self.medium.boundary);
+        let edges = Wrap::new(self.medium.boundary);
         for y in 0..ny {
             for x in 0..nx {
                 let i = self.grid.index(x, y);
                 let gamma = self.gamma_at(x, y);
-                let at = |x: usize, y: usize| f64::from(u0[y * nx + x]);
-                let lap = match (edges.neighbours(x, nx), edges.neighbours(y, ny)) {
-                    (Some([w, e]), Some([n, s])) => {
-                        (at(w, y) + at(e, y) - 2.0 * at(x, y)) / self.grid.dx.powi(2)
-                            + (at(x, n) + at(x, s) - 2.0 * at(x, y)) / self.grid.dy.powi(2)
-                    }
-                    _ => 0.0,
-                };
+                let at = |x: usize, y: usize| u0[y * nx + x].to_f64();
                 let dt = self.medium.dt;
-                let pull = self.medium.speed.powi(2) * lap + f64::from(s0[i]);
-                let drift = (1.0 + 0.5 * gamma * dt) * dt * f64::from(v0[i]);
-                self.previous[i] = (at(x, y) - drift + 0.5 * dt * dt * pull) as f32;
+                let drift = (1.0 + 0.5 * gamma * dt) * dt * v0[i].to_f64();
+                let (Some([w, e]), Some([n, s])) =
+                    (edges.neighbours(x, nx), edges.neighbours(y, ny))
+                else {
+                    // No equation holds here: a held edge has no velocity either.
+                    let held = matches!(self.edges, Edges::Held);
+                    let drift = if held { 0.0 } else { drift };
+                    self.previous[i] = T::from_f64(at(x, y) - drift);
+                    continue;
+                };
+                let lap = (at(w, y) + at(e, y) - 2.0 * at(x, y)) / self.grid.dx.powi(2)
+                    + (at(x, n) + at(x, s) - 2.0 * at(x, y)) / self.grid.dy.powi(2);
+                let force = self.medium.feedback.force(at(x, y));
+                let pull = self.medium.speed.powi(2) * lap + force + s0[i].to_f64();
+                self.previous[i] = T::from_f64(at(x, y) - drift + 0.5 * dt * dt * pull);
             }
         }
     }
 
+    /// Goes on from two levels of another run.
+    pub fn resume(&mut self, u: &[T], previous: &[T]) {
+        self.u.copy_from_slice(u);
+        self.previous.copy_from_slice(previous);
+    }
+
+    /// The largest |u|; NaN if any value is not finite.
+    pub fn magnitude(&self, workers: &Workers) -> f64 {
+        workers.vectorised(
+            #[inline(always)]
+            || lanes::magnitude(&self.u),
+        )
+    }
+
     /// Back to rest.
     pub fn rest(&mut self) {
-        self.u.fill(0.0);
-        self.previous.fill(0.0);
+        self.u.fill(T::default());
+        self.previous.fill(T::default());
     }
 
     /// The field now.
-    pub fn u(&self) -> &[f32] {
+    pub fn u(&self) -> &[T] {
         &self.u
     }
 
     /// The field one step ago.
-    pub fn previous(&self) -> &[f32] {
+    pub fn previous(&self) -> &[T] {
         &self.previous
     }
 
     /// Both levels, to put a saved state into.
-    pub(crate) fn levels_mut(&mut self) -> [&mut [f32]; 2] {
+    pub(crate) fn levels_mut(&mut self) -> [&mut [T]; 2] {
         [&mut self.u, &mut self.previous]
     }
 
@@ -241,111 +425,28 @@ impl Wave {
 
     /// gamma at cell (x, y), the sponge included.
     pub fn gamma_at(&self, x: usize, y: usize) -> f64 {
-        let extra = self.sponge.as_ref().map_or(0.0, |sponge| sponge.gamma_at(x, y));
+        let extra = match &self.kernel {
+            Kernel::Layered(layers, _) => layers.gamma_at(x, y),
+            Kernel::Square(_) | Kernel::Rect(_) => 0.0,
+        };
         self.medium.damping + extra
     }
 
     /// Whether cell (x, y) follows the wave equation, or an edge condition that overwrites it.
     pub fn is_free(&self, x: usize, y: usize) -> bool {
-        let edges = boundary::Wrap::new(self.medium.boundary);
+        let edges = Wrap::new(self.medium.boundary);
         edges.neighbours(x, self.grid.nx).is_some() && edges.neighbours(y, self.grid.ny).is_some()
     }
 }
 
-/// A row of the present level with its neighbours, all of one length.
-pub(crate) struct Rows<'a> {
-    here: &'a [f32],
-    north: &'a [f32],
-    south: &'a [f32],
-    /// The row, one cell to the left and to the right, in a field that has such cells; what they hold
-    /// beyond the ends of the row means nothing.
-    sides: Option<[&'a [f32]; 2]>,
-}
-
-impl<'a> Rows<'a> {
-    /// Row `y` of `u`, with `nx` cells a row.
-    #[inline(always)]
-    fn new(u: &'a [f32], nx: usize, y: usize, [north, south]: [usize; 2]) -> Self {
-        let from = |cell: usize| u.get(cell..cell + nx);
-        let row = |y: usize| &u[y * nx..][..nx];
-        let west = (y * nx).checked_sub(1).and_then(from);
-        Self {
-            here: row(y),
-            north: row(north),
-            south: row(south),
-            sides: west.zip(from(y * nx + 1)).map(|(west, east)| [west, east]),
+impl<T: Real> Old<T> {
+    fn remember(&mut self, nx: usize, previous: &[T]) {
+        for (ends, row) in self.ends.iter_mut().zip(previous.chunks_exact(nx)) {
+            *ends = boundary::ends_of(row);
+        }
+        let ny = previous.len() / nx;
+        for (row, y) in self.rows.iter_mut().zip([1, ny - 2]) {
+            row.copy_from_slice(&previous[y * nx..][..nx]);
         }
     }
-
-    /// Overwrites the previous level in `next` by the next one; `weights` gives those of a column.
-    #[inline(always)]
-    pub(crate) fn update(
-        &self,
-        next: &mut [f32],
-        edges: boundary::Wrap,
-        weights: impl Fn(usize) -> Weights,
-    ) {
-        let nx = next.len();
-        let ends = [0, nx - 1];
-        let ends = ends.map(|x| self.end(x, next, edges, &weights).unwrap_or(next[x]));
-        match self.sides {
-            // Whole vectors from the first cell on, on cache lines; the ends are put right after.
-            Some([west, east]) => {
-                sweep(next, self.here, [west, east, self.north, self.south], weights);
-            }
-            None if nx > 2 => {
-                let inner = 1..nx - 1;
-                let sides = [
-                    &self.here[..nx - 2],
-                    &self.here[2..],
-                    &self.north[inner.clone()],
-                    &self.south[inner.clone()],
-                ];
-                sweep(&mut next[inner.clone()], &self.here[inner], sides, |x| weights(x + 1));
-            }
-            None => {}
-        }
-        (next[0], next[nx - 1]) = (ends[0], ends[1]);
-    }
-
-    /// One end of the row, unless an edge condition writes it.
-    #[inline(always)]
-    fn end(
-        &self,
-        x: usize,
-        next: &[f32],
-        edges: boundary::Wrap,
-        weights: &impl Fn(usize) -> Weights,
-    ) -> Option<f32> {
-        let [west, east] = edges.neighbours(x, next.len())?;
-        let sides = [self.here[west], self.here[east], self.north[x], self.south[x]];
-        Some(advance(next[x], self.here[x], sides, weights(x)))
-    }
-}
-
-/// The scheme for cells that have their four neighbours at the same index of `sides`.
-#[inline(always)]
-fn sweep(
-    next: &mut [f32],
-    here: &[f32],
-    [west, east, north, south]: [&[f32]; 4],
-    weights: impl Fn(usize) -> Weights,
-) {
-    let count = next.len();
-    let (here, west, east) = (&here[..count], &west[..count], &east[..count]);
-    let (north, south) = (&north[..count], &south[..count]);
-    for i in 0..count {
-        let sides = [west[i], east[i], north[i], south[i]];
-        next[i] = advance(next[i], here[i], sides, weights(i));
-    }
-}
-
-/// The scheme for one cell. Sums are grouped by axis and commute, so mirrored and transposed fields
-/// stay mirrored and transposed to the last bit.
-#[inline(always)]
-fn advance(previous: f32, u: f32, [west, east, north, south]: [f32; 4], w: Weights) -> f32 {
-    let twice = u + u;
-    let bend = w.x * ((west + east) - twice) + w.y * ((north + south) - twice);
-    let next = u + (w.keep * (u - previous) + bend);
-    if next.abs() < FLUSH { 0.0 } else { next }
 }

@@ -87,8 +87,25 @@ impl Workers {
         self.simd.dispatch(work)
     }
 
+    /// Threads that share the work.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// The vector instructions in use: `avx512`, `avx2`, or `baseline`, what every processor of the
+    /// architecture has.
+    pub fn instructions(&self) -> &'static str {
+        match self.simd {
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V4(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V3(_) => "avx2",
+            _ => "baseline",
+        }
+    }
+
     fn alone(&self) -> bool {
-        self.pool.current_num_threads() == 1
+        self.threads() == 1
     }
 }
 

@@ -5,8 +5,18 @@ use std::path::Path;
 use crate::diagnostic::suggest;
 use crate::drive;
 use crate::layer::Merged;
-use crate::model::{AnnotationSection, Auto, FieldSection, SourceSection, SwarmConfig};
+use crate::model::{AnnotationSection, Auto, Feedback, FieldSection, SourceSection, SwarmConfig};
 use crate::schema::{AGENTS_MAX, CELLS_MAX};
+
+/// What the stability limit depends on.
+const STABILITY_KEYS: &[&str] = &[
+    "field.dt",
+    "field.spacing",
+    "field.wave_speed",
+    "field.feedback",
+    "field.feedback_strength",
+    "field.feedback_limit",
+];
 
 /// Checks everything in one pass; errors go to `merged`. What depends on a refused key is not judged.
 pub(crate) fn check(config: &SwarmConfig, folder: &Path, merged: &mut Merged) {
@@ -21,10 +31,27 @@ pub(crate) fn check(config: &SwarmConfig, folder: &Path, merged: &mut Merged) {
     agents(config, merged);
 }
 
-/// Largest stable time step of the 2-D five-point leapfrog, `1 / (c sqrt(1/dx^2 + 1/dy^2))`.
+/// Largest stable time step of the 2-D five-point leapfrog, `1 / (c sqrt(1/dx^2 + 1/dy^2))`, less where a
+/// nonlinear term stiffens the medium: `dt^2 (4 c^2 (1/dx^2 + 1/dy^2) + max(-f')) <= 4`.
 pub(crate) fn dt_limit(field: &FieldSection) -> f64 {
     let [dx, dy] = field.spacing;
-    1.0 / (field.wave_speed * (1.0 / (dx * dx) + 1.0 / (dy * dy)).sqrt())
+    let linear = field.wave_speed * (1.0 / (dx * dx) + 1.0 / (dy * dy)).sqrt();
+    match stiffness(field) {
+        0.0 => 1.0 / linear,
+        stiffness => 1.0 / (linear * linear + 0.25 * stiffness).sqrt(),
+    }
+}
+
+/// The largest `-f'(u)` of the nonlinear term, in 1 per time unit squared; never negative.
+fn stiffness(field: &FieldSection) -> f64 {
+    let (strength, limit) = (field.feedback_strength, field.feedback_limit);
+    match field.feedback {
+        Feedback::None => 0.0,
+        Feedback::SineGordon => strength.abs(),
+        // -f' = k (3 u^2 - 1) rises with |u| where k is positive, and is -k at u = 0.
+        Feedback::Phi4 => (strength * (3.0 * limit * limit - 1.0)).max(-strength).max(0.0),
+        Feedback::Relu => (-strength).max(0.0),
+    }
 }
 
 /// Courant number of the 2-D form, `c dt sqrt(1/dx^2 + 1/dy^2)`; stable up to 1.
@@ -46,7 +73,7 @@ fn field(field: &FieldSection, merged: &mut Merged) {
         let help = "16384 x 16384 is the largest square".to_owned();
         merged.refuse_key("field.size", message, Some(help));
     }
-    if merged.sound(&["field.dt", "field.spacing", "field.wave_speed"]) {
+    if merged.sound(STABILITY_KEYS) {
         stability(field, merged);
     }
     for (i, name) in field.publish.iter().enumerate() {
@@ -66,10 +93,15 @@ fn stability(field: &FieldSection, merged: &mut Merged) {
     }
     let Auto::Set(dt) = field.dt else { return };
     let courant = courant(field, dt);
+    let load = courant.powi(2) + (0.5 * dt).powi(2) * stiffness(field);
     // Either form alone may round past the limit; the limit itself, typed back, must be accepted.
-    if dt > limit && courant > 1.0 {
+    if dt > limit && load > 1.0 {
+        let why = match field.feedback {
+            Feedback::None => "the limit 1".to_owned(),
+            _ => format!("the limit {:.4} that `feedback` leaves", courant * limit / dt),
+        };
         let message = format!(
-            "the Courant number c dt sqrt(1/dx^2+1/dy^2) is {courant:.4}, above the limit 1: \
+            "the Courant number c dt sqrt(1/dx^2+1/dy^2) is {courant:.4}, above {why}: \
              the scheme would blow up"
         );
         let help = format!("use a dt of at most {limit}, or \"auto\"");
@@ -107,21 +139,30 @@ fn source(
 ) {
     let key = |key: &str| format!("source.{name}.{key}");
     inside(&key("at"), source.at, config, merged);
-    if !merged.sound(&[&key("csv"), &key("column"), &key("frequency")]) {
+    if !merged.sound(&[&key("csv"), &key("column"), &key("frequency"), &key("ricker")]) {
         return;
     }
-    match (&source.csv, source.frequency) {
-        (Some(_), Some(_)) => {
-            let message = "`csv` and `frequency` are both there".to_owned();
-            let help = "a source is either an oscillator (frequency) or a recording (csv, column)";
-            merged.refuse_key(&key("frequency"), message, Some(help.into()));
-        }
+    let signals = [
+        ("frequency", source.frequency.is_some()),
+        ("ricker", source.ricker.is_some()),
+        ("csv", source.csv.is_some()),
+    ];
+    let mut given = signals.iter().filter(|(_, given)| *given).map(|(name, _)| *name);
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
+        let message = format!("`{second}` and `{first}` are both there");
+        let help = "a source is either an oscillator (frequency), a pulse (ricker) or a recording \
+                    (csv, column)";
+        merged.refuse_key(&key(first), message, Some(help.into()));
+        return;
+    }
+    match (&source.csv, source.frequency.or(source.ricker)) {
         (None, None) => {
-            let message = "neither `frequency` nor `csv` is there".to_owned();
-            let help = "an oscillator has a frequency, a recording a csv and a column";
+            let message = "neither `frequency` nor `ricker` nor `csv` is there".to_owned();
+            let help =
+                "an oscillator has a frequency, a pulse a ricker, a recording a csv and a column";
             merged.refuse_key(&format!("source.{name}"), message, Some(help.into()));
         }
-        (Some(csv), None) => {
+        (Some(csv), _) => {
             let column = source.column.as_deref();
             let path = folder.join(csv);
             if recording(&key("csv"), &path, &[(&key("column"), column)], merged)
@@ -132,12 +173,13 @@ fn source(
             }
         }
         (None, Some(frequency)) => {
-            oscillator(&key("frequency"), frequency, config, merged);
+            let word = if source.ricker.is_some() { "ricker" } else { "frequency" };
+            oscillator(&key(word), frequency, config, merged);
             for (word, value) in [("column", &source.column), ("time_column", &source.time_column)]
             {
                 if value.is_some() {
                     let message = format!("`{word}` without `csv`");
-                    let help = "an oscillator has no columns".to_owned();
+                    let help = "only a recording has columns".to_owned();
                     merged.refuse_key(&key(word), message, Some(help));
                 }
             }
@@ -147,7 +189,7 @@ fn source(
 
 /// A frequency above half a cycle a step would show as another, lower one.
 fn oscillator(key: &str, frequency: f64, config: &SwarmConfig, merged: &mut Merged) {
-    if !merged.sound(&["field.dt", "field.spacing", "field.wave_speed"]) {
+    if !merged.sound(STABILITY_KEYS) {
         return;
     }
     let dt = match config.field.dt {

@@ -89,8 +89,15 @@ pub struct FieldSection {
     pub sponge_width: u32,
     /// Peak extra damping of the sponge in 1 per time unit, for `boundary = "sponge"`.
     pub sponge_damping: f64,
-    /// Nonlinear term; only `none` is built.
+    /// Nonlinear term f(u) of `u_tt = c^2 lap u - gamma u_t + f(u)`.
     pub feedback: Feedback,
+    /// k of the nonlinear term in 1 per time unit squared.
+    pub feedback_strength: f64,
+    /// Where `feedback = "relu"` begins, in units of u.
+    pub feedback_threshold: f64,
+    /// For `relu`, the most that counts of what is above the threshold; for `phi4`, the largest |u| that
+    /// the time step is checked for. In units of u.
+    pub feedback_limit: f64,
     /// Where the solver runs.
     pub backend: Backend,
     /// Fields that are published as frames and loans: any of `wave`, `ci`, `coherence`, `gain`, `dwell`.
@@ -109,6 +116,9 @@ impl Default for FieldSection {
             sponge_width: 20,
             sponge_damping: 0.5,
             feedback: Feedback::None,
+            feedback_strength: 1.0,
+            feedback_threshold: 0.5,
+            feedback_limit: 2.0,
             backend: Backend::Auto,
             publish: vec!["ci".into(), "wave".into()],
         }
@@ -153,6 +163,8 @@ pub enum Boundary {
     Periodic,
     /// First-order Mur.
     Absorbing,
+    /// Second-order Engquist-Majda.
+    EngquistMajda,
     /// A damping layer inside a Dirichlet edge.
     Sponge,
 }
@@ -163,6 +175,12 @@ pub enum Boundary {
 pub enum Feedback {
     /// Linear.
     None,
+    /// `-k sin u`.
+    SineGordon,
+    /// `k (u - u^3)`.
+    Phi4,
+    /// `k min(max(u - threshold, 0), limit)`.
+    Relu,
 }
 
 /// Where the solver runs.
@@ -319,7 +337,7 @@ impl Default for SyncSection {
     }
 }
 
-/// `[source.NAME]`: an oscillator (`frequency`) or a recorded signal (`csv` and `column`).
+/// `[source.NAME]`: an oscillator (`frequency`), a pulse (`ricker`) or a recorded signal (`csv` and `column`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceSection {
@@ -327,6 +345,8 @@ pub struct SourceSection {
     pub at: [u32; 2],
     /// Cycles per time unit.
     pub frequency: Option<f64>,
+    /// Peak frequency of a Ricker pulse in cycles per time unit; it peaks 1.2 periods after the start.
+    pub ricker: Option<f64>,
     /// Source strength per unit of signal.
     pub amplitude: f64,
     /// Radians.
@@ -352,6 +372,7 @@ impl Default for SourceSection {
         Self {
             at: [0, 0],
             frequency: None,
+            ricker: None,
             amplitude: 1.0,
             phase: 0.0,
             radius: 1,

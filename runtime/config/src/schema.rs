@@ -127,12 +127,19 @@ const FIELD: &[Key] = &[
     key("damping", Kind::UpTo(1e6), "a rate from 0 in 1 per time unit"),
     key(
         "boundary",
-        Kind::Word(&["dirichlet", "neumann", "periodic", "absorbing", "sponge"]),
-        "dirichlet, neumann, periodic, absorbing or sponge",
+        Kind::Word(&["dirichlet", "neumann", "periodic", "absorbing", "engquist-majda", "sponge"]),
+        "dirichlet, neumann, periodic, absorbing, engquist-majda or sponge",
     ),
     key("sponge_width", Kind::Int(1, 4096), "a width from 1 to 4096 cells"),
     key("sponge_damping", Kind::UpTo(1e6), "a rate from 0 in 1 per time unit"),
-    key("feedback", Kind::Word(&["none"]), "only `none` is built"),
+    key(
+        "feedback",
+        Kind::Word(&["none", "sine-gordon", "phi4", "relu"]),
+        "none, sine-gordon, phi4 or relu",
+    ),
+    key("feedback_strength", Kind::Finite, "a finite number in 1 per time unit squared"),
+    key("feedback_threshold", Kind::Finite, "a finite number in units of u"),
+    key("feedback_limit", Kind::Positive, "a number above 0 in units of u"),
     key("backend", Kind::Word(&["auto", "cpu"]), "auto or cpu; no other backend is built"),
     key("publish", Kind::List(&Kind::Word(FIELDS)), "any of wave, ci, coherence, gain, dwell"),
 ];
@@ -176,6 +183,7 @@ const SYNC: &[Key] = &[
 const SOURCE: &[Key] = &[
     key("at", Kind::Pair(&CELL), AT_HINT),
     key("frequency", Kind::UpTo(f64::MAX), "cycles per time unit, from 0"),
+    key("ricker", Kind::Positive, "cycles per time unit, above 0"),
     key("amplitude", Kind::Finite, "a finite number"),
     key("phase", Kind::Finite, "radians"),
     key("radius", Kind::Int(0, 4096), "cells from 0 to 4096"),
@@ -244,6 +252,7 @@ mod tests {
         config.swarm.name = Some("x".into());
         let source = SourceSection {
             frequency: Some(1.0),
+            ricker: Some(1.0),
             csv: Some("x".into()),
             column: Some("x".into()),
             time_column: Some("x".into()),

@@ -94,12 +94,13 @@ fn values_of_the_wrong_type_or_outside_their_range() {
         (
             "[field]\nboundary = \"absorbent\"",
             "2:12: field.boundary: `absorbent` is not one of dirichlet, neumann, periodic, absorbing, \
-             sponge; did you mean `absorbing`?"
+             engquist-majda, sponge; did you mean `absorbing`?"
                 .into(),
         ),
         (
-            "[field]\nfeedback = \"phi4\"",
-            "2:12: field.feedback: `phi4` is not one of none; only `none` is built".into(),
+            "[field]\nfeedback = \"phi5\"",
+            "2:12: field.feedback: `phi5` is not one of none, sine-gordon, phi4, relu; did you mean `phi4`?"
+                .into(),
         ),
         (
             "[field]\npublish = [\"wave\", \"gian\"]",
@@ -169,13 +170,29 @@ fn sources_are_either_oscillators_or_recordings_inside_the_field() {
     );
     one(
         "[source.a]\nat = [1, 1]",
-        "1:9: source.a: neither `frequency` nor `csv` is there; \
-         an oscillator has a frequency, a recording a csv and a column",
+        "1:9: source.a: neither `frequency` nor `ricker` nor `csv` is there; \
+         an oscillator has a frequency, a pulse a ricker, a recording a csv and a column",
     );
     one(
         "[source.a]\nfrequency = 0.1\ncsv = \"rec.csv\"\ncolumn = \"leg\"",
         "2:13: source.a.frequency: `csv` and `frequency` are both there; \
-         a source is either an oscillator (frequency) or a recording (csv, column)",
+         a source is either an oscillator (frequency), a pulse (ricker) or a recording (csv, column)",
+    );
+    one(
+        "[source.a]\nfrequency = 0.1\nricker = 0.1",
+        "2:13: source.a.frequency: `ricker` and `frequency` are both there; \
+         a source is either an oscillator (frequency), a pulse (ricker) or a recording (csv, column)",
+    );
+    one(
+        "[source.a]\nricker = 2.0",
+        "2:10: source.a.ricker: 2 cycles per time unit are more than half a cycle a step; \
+         at most 1.010152544552211 with dt = 0.4949747468305832",
+    );
+    // f(u) = -4 sin u: dt^2 (4 (1 + 1) + 4)/4 <= 1.
+    one(
+        "[field]\nfeedback = \"sine-gordon\"\nfeedback_strength = 4\ndt = 0.6",
+        "4:6: field.dt: the Courant number c dt sqrt(1/dx^2+1/dy^2) is 0.8485, above the limit 0.8165 that \
+         `feedback` leaves: the scheme would blow up; use a dt of at most 0.5773502691896257, or \"auto\"",
     );
     one(
         "[source.a]\ncsv = \"rec.csv\"\ncolumn = \"ankle_ver\"",

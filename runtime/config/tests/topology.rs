@@ -26,6 +26,7 @@ prop_compose! {
     fn source()(
         at in any::<[u32; 2]>(),
         frequency in proptest::option::of(finite()),
+        ricker in proptest::option::of(finite()),
         amplitude in finite(),
         phase in finite(),
         csv in proptest::option::of("[ -~äø]{1,20}"),
@@ -33,7 +34,7 @@ prop_compose! {
         sampled in any::<bool>(),
     ) -> SourceSection {
         SourceSection {
-            at, frequency, amplitude, phase, column,
+            at, frequency, ricker, amplitude, phase, column,
             csv: csv.map(PathBuf::from),
             resample: if sampled { Resample::Sample } else { Resample::Time },
             scale: if sampled { Scale::None } else { Scale::Standardise },

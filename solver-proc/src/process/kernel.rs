@@ -27,6 +27,7 @@ pub(super) fn run(args: &Args, links: &mut Links) -> Result<(), KernelError> {
     let topology = read_topology(args)?;
     let pool = make_pool(args, &topology)?;
     let mut engine = Engine::new(&topology, pool)?;
+    eprintln!("solver-proc: kernel: {}", engine.kernel());
     let origin = Origin::restore(args, &mut engine)?;
     let spec = spec::plane_spec(args, &topology, &engine, origin.first_sequence)?;
     let (plane, read_only) = PlaneWriter::create(&spec)?;

@@ -10,6 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use rsw_config::{
     AgentInstance, Boundary, NamedSource, Resample, SourceSection, SwarmConfig, Topology,
 };
+use solver_proc::feedback::Feedback;
 use solver_proc::grid::Grid;
 use solver_proc::wave::{Medium, Wave};
 use solver_proc::workers::Workers;
@@ -34,16 +35,25 @@ pub fn noise(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-pub const BOUNDARIES: [Boundary; 5] = [
+pub const BOUNDARIES: [Boundary; 6] = [
     Boundary::Dirichlet,
     Boundary::Neumann,
     Boundary::Periodic,
     Boundary::Absorbing,
+    Boundary::EngquistMajda,
     Boundary::Sponge,
 ];
 
 pub fn medium(boundary: Boundary, dt: f64, damping: f64) -> Medium {
-    Medium { speed: 1.0, dt, damping, boundary, sponge_width: 4, sponge_damping: 0.8 }
+    Medium {
+        speed: 1.0,
+        dt,
+        damping,
+        boundary,
+        sponge_width: 4,
+        sponge_damping: 0.8,
+        feedback: Feedback::None,
+    }
 }
 
 /// A wave that starts from `u0` at rest.

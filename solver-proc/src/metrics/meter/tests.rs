@@ -175,6 +175,7 @@ fn how_it_is_computed_changes_no_bit() {
             boundary: rsw_config::Boundary::Sponge,
             sponge_width: 9,
             sponge_damping: 0.5,
+            feedback: crate::feedback::Feedback::None,
         };
         let (u0, zero) = (noise(nx * ny, 77), vec![0.0; nx * ny]);
         let mut wave = crate::wave::Wave::new(grid, medium).unwrap();

@@ -1,0 +1,294 @@
+//! Time tiling: several steps in one pass over the field, so that memory is read and written once for
+//! all of them.
+//!
+//! A wavefront runs down the rows. Where its front is at row p, row p - t takes its step t (counted
+//! from 0 within the tile): everything that step needs was made by earlier fronts, but for the row below
+//! it, which the same front made just before; and what it overwrites, two levels older, nobody needs any
+//! more (science 5.2). So the rows in use are `2 (depth + 2)`, and they stay in a cache.
+//!
+//! On several threads each has a band of rows. A band first copies `depth` rows beyond its borders, and
+//! computes in them, again, one row less at every step, what its neighbour computes too: no band ever
+//! waits for another, and the result has the same bits however many there are.
+//!
+//! The oracle is [`crate::wave::Wave::step`], one step at a time over the whole field: the same bits.
+
+use crate::boundary::{self, EdgeRow, Edges, Wrap};
+use crate::cells::Cells;
+use crate::grid::Grid;
+use crate::real::Real;
+use crate::source::Feeds;
+use crate::stencil::{Rows, Scheme};
+use crate::wave::Kernel;
+use crate::workers::{STRIPS_MAX, Workers};
+
+/// Most steps in a tile: beyond it the rows computed twice cost more than the memory that is saved.
+const DEPTH_MAX: usize = 32;
+/// Bytes of the rows in use: half of the private cache (L2) of the smallest processor we care about.
+const ROWS_BYTES_MAX: usize = 1 << 20;
+/// Fewest rows in a band for each step of a tile: at most one row in eight is computed twice.
+const ROWS_A_STEP_MIN: usize = 8;
+
+/// How many steps are taken in one pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tiling {
+    /// One: the plain sweep.
+    Off,
+    /// As many as fit the cache, at most what is asked for in one call.
+    #[default]
+    Auto,
+    /// This many, if the field is large enough for it.
+    Depth(usize),
+}
+
+/// What was chosen, and the room it needs.
+pub(crate) struct Tiles<T> {
+    depth: usize,
+    halos: Vec<Halo<T>>,
+}
+
+/// Rows beyond the borders of a band, of both levels, and a row for conditions that look back.
+struct Halo<T> {
+    above: [Cells<T>; 2],
+    below: [Cells<T>; 2],
+    old: Cells<T>,
+}
+
+impl<T: Real> Tiles<T> {
+    /// Tiles for calls of `steps` steps, or none where the plain sweep is as good.
+    pub(crate) fn plan(
+        grid: &Grid,
+        tiling: Tiling,
+        steps: usize,
+        workers: &Workers,
+        wrap: Wrap,
+    ) -> Option<Self> {
+        let row_bytes = grid.nx * size_of::<T>();
+        let fits = (ROWS_BYTES_MAX / (2 * row_bytes)).saturating_sub(2);
+        let depth = match tiling {
+            Tiling::Off => 1,
+            Tiling::Auto => fits.min(DEPTH_MAX).min(steps),
+            Tiling::Depth(depth) => depth.min(steps),
+        };
+        let bands_max = grid.ny / (ROWS_A_STEP_MIN * depth.max(1));
+        let bands = workers.threads().min(STRIPS_MAX).min(bands_max).max(1);
+        // Edge rows lie beside the row inside of them, in one band.
+        if depth < 2 || grid.nx < 3 || grid.ny < 3 {
+            return None;
+        }
+        // A single band of a field that does not wrap has no neighbours.
+        let rows = if bands > 1 || wrap == Wrap::Around { depth } else { 0 };
+        let cells = |place| Cells::new(rows * grid.nx, place);
+        let halo = |_| Halo {
+            above: [cells(2), cells(3)],
+            below: [cells(4), cells(5)],
+            old: Cells::new(grid.nx, 6),
+        };
+        Some(Self { depth, halos: (0..bands).map(halo).collect() })
+    }
+
+    /// Steps in one pass.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Takes `depth` steps, at most [`Tiles::depth`], `feeds` from its step `first` on. `levels` are
+    /// the previous and the present one; where `depth` is odd they have changed places afterwards.
+    pub(crate) fn run(
+        &mut self,
+        grid: &Grid,
+        kernel: &Kernel<T>,
+        conditions: (Wrap, &Edges<T>),
+        (feeds, first): (&Feeds, usize),
+        levels: [&mut [T]; 2],
+        depth: usize,
+        workers: &Workers,
+    ) {
+        let (nx, ny, bands) = (grid.nx, grid.ny, self.halos.len());
+        let around = conditions.0 == Wrap::Around;
+        let border = |band: usize| band * ny / bands;
+        let rows_above = |band: usize| if around || band > 0 { depth } else { 0 };
+        let rows_below = |band: usize| if around || band + 1 < bands { depth } else { 0 };
+        for (band, halo) in self.halos.iter_mut().enumerate() {
+            for (level, field) in levels.iter().enumerate() {
+                // Rows of a torus, several times around where it is low.
+                let above = border(band) + ny * depth - rows_above(band);
+                copy_rows(field, nx, above, &mut halo.above[level][..rows_above(band) * nx]);
+                let below = border(band + 1);
+                copy_rows(field, nx, below, &mut halo.below[level][..rows_below(band) * nx]);
+            }
+        }
+        let [mut previous, mut present] = levels;
+        let jobs = self.halos.iter_mut().enumerate().map(|(band, halo)| {
+            let cells = (border(band + 1) - border(band)) * nx;
+            let (above, below) = (rows_above(band) * nx, rows_below(band) * nx);
+            let [above_0, above_1] = halo.above.each_mut().map(|cells| &mut cells[..above]);
+            let [below_0, below_1] = halo.below.each_mut().map(|cells| &mut cells[..below]);
+            let (own_0, own_1) = (previous.split_off_mut(..cells), present.split_off_mut(..cells));
+            Band {
+                ny,
+                first_row: border(band) + ny * depth - rows_above(band),
+                rows: (above + cells + below) / nx,
+                shrinks: [above > 0, below > 0],
+                levels: [
+                    Level { nx, above: above_0, own: own_0.unwrap_or_default(), below: below_0 },
+                    Level { nx, above: above_1, own: own_1.unwrap_or_default(), below: below_1 },
+                ],
+                old: &mut halo.old,
+                wrap: conditions.0,
+                edges: conditions.1,
+                feeds,
+                first_step: first,
+            }
+        });
+        workers.each(
+            jobs,
+            #[inline(always)]
+            |mut band| {
+                crate::wave::with_scheme!(kernel, scheme => band.sweep(scheme, depth));
+            },
+        );
+    }
+}
+
+/// Copies whole rows from row `from` on, around the torus, until `out` is full.
+fn copy_rows<T: Real>(field: &[T], nx: usize, from: usize, out: &mut [T]) {
+    let ny = field.len() / nx;
+    for (k, row) in out.chunks_exact_mut(nx).enumerate() {
+        row.copy_from_slice(&field[(from + k) % ny * nx..][..nx]);
+    }
+}
+
+/// One level of a band: its own rows, and copies of rows beyond its borders.
+struct Level<'a, T> {
+    nx: usize,
+    above: &'a mut [T],
+    own: &'a mut [T],
+    below: &'a mut [T],
+}
+
+impl<T> Level<'_, T> {
+    /// What row `i` lies in, and where it begins.
+    #[inline(always)]
+    fn around(&self, i: usize) -> (&[T], usize) {
+        let at = i * self.nx;
+        let own = self.above.len();
+        let below = own + self.own.len();
+        if at < own {
+            (self.above, at)
+        } else if at < below {
+            (self.own, at - own)
+        } else {
+            (self.below, at - below)
+        }
+    }
+
+    #[inline(always)]
+    fn row(&self, i: usize) -> &[T] {
+        let (cells, at) = self.around(i);
+        &cells[at..][..self.nx]
+    }
+
+    #[inline(always)]
+    fn row_mut(&mut self, i: usize) -> &mut [T] {
+        let at = i * self.nx;
+        let own = self.above.len();
+        let below = own + self.own.len();
+        let (cells, at) = if at < own {
+            (&mut *self.above, at)
+        } else if at < below {
+            (&mut *self.own, at - own)
+        } else {
+            (&mut *self.below, at - below)
+        };
+        &mut cells[at..][..self.nx]
+    }
+
+    /// Rows `i` and `i + 1`, both of the band's own.
+    #[inline(always)]
+    fn two_rows_mut(&mut self, i: usize) -> [&mut [T]; 2] {
+        let at = i * self.nx - self.above.len();
+        let (first, second) = self.own[at..][..2 * self.nx].split_at_mut(self.nx);
+        [first, second]
+    }
+}
+
+/// Rows of the field that one thread takes through all steps of a tile.
+struct Band<'a, T> {
+    /// Rows of the field.
+    ny: usize,
+    /// Row of the field, around the torus, that row 0 of the band is.
+    first_row: usize,
+    /// Rows of the band, copies included.
+    rows: usize,
+    /// Whether it has a neighbour above and below, and loses a row a step there.
+    shrinks: [bool; 2],
+    levels: [Level<'a, T>; 2],
+    /// The row inside an edge row before it was overwritten.
+    old: &'a mut [T],
+    wrap: Wrap,
+    edges: &'a Edges<T>,
+    feeds: &'a Feeds,
+    first_step: usize,
+}
+
+impl<T: Real> Band<'_, T> {
+    #[inline(always)]
+    fn sweep<S: Scheme<T>>(&mut self, scheme: &S, depth: usize) {
+        for front in 0..self.rows + depth - 1 {
+            for step in 0..depth.min(front + 1) {
+                let i = front - step;
+                let lost = |side: usize| if self.shrinks[side] { step + 1 } else { 0 };
+                if i >= lost(0) && i + lost(1) < self.rows {
+                    self.step(scheme, step, i);
+                }
+            }
+        }
+    }
+
+    /// Step `step` of the tile for row `i`, and for the edge row beside it.
+    #[inline(always)]
+    fn step<S: Scheme<T>>(&mut self, scheme: &S, step: usize, i: usize) {
+        let Some([north, south]) = self.neighbours(i) else { return };
+        let y = (self.first_row + i) % self.ny;
+        let [even, odd] = &mut self.levels;
+        let (next_level, level) = if step % 2 == 0 { (even, odd) } else { (odd, even) };
+        let (around, at) = level.around(i);
+        let rows = Rows { around, at, north: level.row(north), south: level.row(south) };
+        let next = next_level.row_mut(i);
+        let beside_edge = [i == 1 && !self.shrinks[0], i + 2 == self.rows && !self.shrinks[1]];
+        if self.edges.looks_back() && beside_edge != [false; 2] {
+            self.old.copy_from_slice(next);
+        }
+        let old = boundary::ends_of(next);
+        rows.update(scheme, y, next, self.wrap);
+        self.feeds.add(self.first_step + step, y, next);
+        if self.wrap != Wrap::Written {
+            return;
+        }
+        self.edges.ends(&rows, old, next);
+        let inside = rows.here();
+        if beside_edge[0] {
+            let [next, inside_next] = next_level.two_rows_mut(0);
+            let rows = EdgeRow { edge: level.row(0), inside, inside_old: self.old, inside_next };
+            self.edges.row(&rows, next);
+        }
+        if beside_edge[1] {
+            let [inside_next, next] = next_level.two_rows_mut(i);
+            let rows =
+                EdgeRow { edge: level.row(i + 1), inside, inside_old: self.old, inside_next };
+            self.edges.row(&rows, next);
+        }
+    }
+
+    /// The rows above and below row `i`, or none where an edge condition decides.
+    #[inline(always)]
+    fn neighbours(&self, i: usize) -> Option<[usize; 2]> {
+        match self.wrap {
+            // The copies lead around the torus.
+            Wrap::Around => Some([i - 1, i + 1]),
+            _ if i == 0 && self.shrinks[0] => None,
+            _ if i + 1 == self.rows && self.shrinks[1] => None,
+            wrap => wrap.neighbours(i, self.rows),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Time tiling: the same bits as one step at a time, whatever the shape, the edges, the sources, the
+//! number of steps or of threads.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{BOUNDARIES, medium, noise, pool};
+use proptest::prelude::*;
+use rsw_config::{Boundary, NamedSource, SourceSection};
+use solver_proc::drive::Tables;
+use solver_proc::energy::EnergyMeter;
+use solver_proc::feedback::Feedback;
+use solver_proc::grid::Grid;
+use solver_proc::source::{Feeds, Source};
+use solver_proc::wave::{Medium, Tiling, Wave};
+use solver_proc::workers::Workers;
+
+const LAWS: [Feedback; 4] = [
+    Feedback::None,
+    Feedback::SineGordon { strength: 0.3 },
+    Feedback::Phi4 { strength: 0.2, u_max: 2.0 },
+    Feedback::Relu { strength: 0.4, threshold: 0.2, limit: 0.7 },
+];
+
+/// What a run is made of.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    size: [usize; 2],
+    dy: f64,
+    medium: Medium,
+    steps: usize,
+    seed: u64,
+}
+
+/// An oscillator and a pulse on discs that overlap, in the middle of the field.
+fn sources(wave: &Wave, [nx, ny]: [usize; 2]) -> Vec<Source> {
+    let at = [nx as u32 / 2, ny as u32 / 2];
+    let section = SourceSection { at, ..SourceSection::default() };
+    let sections = [
+        SourceSection { frequency: Some(0.05), radius: 3, ..section.clone() },
+        SourceSection { ricker: Some(0.1), amplitude: 2.0, ..section },
+    ];
+    let open = |source: SourceSection| {
+        let named = NamedSource { name: "s".into(), source };
+        Source::new(&named, wave, &mut Tables::default(), 1)
+    };
+    sections.into_iter().filter_map(|section| open(section).ok()).collect()
+}
+
+/// Both levels and the energy as bits, after `steps` steps in calls of `call`.
+fn end(case: &Case, tiling: Tiling, threads: usize, call: usize) -> (Vec<u32>, u64) {
+    let [nx, ny] = case.size;
+    let workers = Workers::new(pool(threads));
+    let grid = Grid::new(nx, ny, 1.0, case.dy).unwrap();
+    let mut wave: Wave = Wave::new(grid, case.medium).unwrap();
+    let zero = vec![0.0; nx * ny];
+    wave.start(&noise(nx * ny, case.seed), &zero, &zero);
+    let sources = sources(&wave, case.size);
+    let mut feeds = Feeds::new(&sources, case.size, call);
+    wave.tile(tiling, call, &workers);
+    let mut done = 0;
+    while done < case.steps {
+        let count = call.min(case.steps - done);
+        for step in 0..count {
+            let t = (done + step) as f64 * case.medium.dt;
+            feeds.set(step, sources.iter().map(|source| source.signal(t, 0.0)));
+        }
+        workers.enter(|| wave.advance(&workers, &feeds, count));
+        done += count;
+    }
+    let energy = EnergyMeter::new(ny).measure(&wave, &workers);
+    let levels = [wave.u(), wave.previous()];
+    (levels.into_iter().flatten().map(|u| u.to_bits()).collect(), energy.to_bits())
+}
+
+/// 7.A.13 and 7.A.19 on sizes of every kind: bands of one row more than they need, pieces that do not
+/// divide the row, vectors that do not either.
+#[test]
+fn tiles_change_no_bit() {
+    let sizes = [[3, 3], [5, 4], [17, 9], [64, 64], [33, 131], [1100, 40], [2500, 70]];
+    for (boundary, size) in BOUNDARIES.iter().flat_map(|b| sizes.iter().map(move |s| (*b, *s))) {
+        for feedback in [LAWS[0], LAWS[1]] {
+            let medium = Medium { feedback, ..medium(boundary, 0.6, 0.05) };
+            let case = Case { size, dy: 1.0, medium, steps: 21, seed: 3 };
+            let plain = end(&case, Tiling::Off, 1, 1);
+            for (depth, threads, call) in [(8, 1, 8), (2, 2, 21), (5, 3, 7), (32, 1, 21)] {
+                let tiled = end(&case, Tiling::Depth(depth), threads, call);
+                assert!(tiled == plain, "{boundary:?} {size:?} {feedback:?} {depth} {threads}");
+            }
+            assert!(end(&case, Tiling::Auto, 2, 21) == plain, "{boundary:?} {size:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_tile_is_the_plain_sweep(
+        size in [3usize..90, 3usize..140],
+        kind in 0usize..BOUNDARIES.len(),
+        law in 0usize..LAWS.len(),
+        square in any::<bool>(),
+        [depth, steps, call] in [2usize..20, 1usize..40, 1usize..40],
+        threads in 1usize..4,
+        seed in 0u64..1000,
+    ) {
+        let boundary = BOUNDARIES[kind];
+        let medium = Medium { feedback: LAWS[law], ..medium(boundary, 0.6, 0.02) };
+        let case = Case { size, dy: if square { 1.0 } else { 1.3 }, medium, steps, seed };
+        let plain = end(&case, Tiling::Off, 1, 1);
+        prop_assert!(end(&case, Tiling::Depth(depth), threads, call) == plain);
+    }
+}
+
+/// What the plan says.
+#[test]
+fn depth_follows_the_cache_and_the_steps() {
+    let workers = Workers::new(pool(1));
+    let depth = |nx: usize, ny: usize, steps: usize| {
+        let grid = Grid::new(nx, ny, 1.0, 1.0).unwrap();
+        let mut wave: Wave = Wave::new(grid, medium(Boundary::Periodic, 0.6, 0.0)).unwrap();
+        wave.tile(Tiling::Auto, steps, &workers);
+        wave.tile_depth()
+    };
+    assert_eq!(depth(4096, 64, 8), 8);
+    assert_eq!(depth(4096, 64, 1000), 30);
+    assert_eq!(depth(512, 64, 1000), 32);
+    assert_eq!((depth(65_536, 8, 8), depth(2, 64, 8), depth(64, 64, 1)), (1, 1, 1));
+}
