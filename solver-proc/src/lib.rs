@@ -36,6 +36,8 @@ pub mod engine;
 
 mod checkpoint;
 
+pub mod npy;
+
 mod cells;
 
 mod lanes;

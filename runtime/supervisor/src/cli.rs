@@ -111,7 +111,10 @@ pub(crate) enum Verb {
     Doctor,
     /// Measures the plane beside its peers on this machine; `runtime bench --help` says how
     #[command(disable_help_flag = true)]
-    Bench(Bench),
+    Bench(Words),
+    /// Solves the wave equation by itself, from .npy to .npy; `runtime solve --help` says how
+    #[command(disable_help_flag = true)]
+    Solve(Words),
     /// Prints the version
     Version,
 }
@@ -144,10 +147,10 @@ pub(crate) struct Up {
     pub(crate) pin: Option<String>,
 }
 
-/// `runtime bench`: its own program reads the words.
+/// `runtime bench`, `runtime solve`: a program of their own reads the words.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Bench {
-    /// Suites and flags of the benchmark
+pub(crate) struct Words {
+    /// What that program takes
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<OsString>,
 }

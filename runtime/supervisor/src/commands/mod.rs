@@ -43,7 +43,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Verify(args) => recording::verify(context, &args),
         Verb::Validate(args) => setup::validate(context, &args),
         Verb::Doctor => setup::doctor(context),
-        Verb::Bench(args) => setup::bench(context, &args),
+        Verb::Bench(args) => setup::become_program(context, "rsw-bench", &args),
+        Verb::Solve(args) => setup::become_program(context, "rsw-solve", &args),
         Verb::Version => setup::version(context),
     }
 }

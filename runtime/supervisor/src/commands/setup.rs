@@ -1,4 +1,4 @@
-//! `runtime validate`, `runtime doctor`, `runtime bench`, `runtime version`.
+//! `runtime validate`, `runtime doctor`, `runtime version`, and `bench` and `solve`, which are other programs.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -7,7 +7,7 @@ use rsw_schemas::{ABI_MAJOR, ABI_MINOR, LAYOUT_HASH, exit};
 use serde_json::json;
 
 use super::Context;
-use crate::cli::{Bench, Validate};
+use crate::cli::{Validate, Words};
 use crate::doctor::{self, DoctorContext, Status};
 use crate::project::Project;
 use crate::swarm::{self, Orders, os_error};
@@ -84,12 +84,16 @@ pub(super) fn doctor(context: &Context) -> Result<u8, CliError> {
     Ok(if failed { exit::CHECK_FAILED } else { exit::OK })
 }
 
-/// Becomes the benchmark's program, so that what it links (iceoryx2, its peers) stays out of here.
-pub(super) fn bench(context: &Context, args: &Bench) -> Result<u8, CliError> {
-    let program = swarm::beside_us("rsw-bench")?;
+/// Becomes another program of ours, so that what it links (iceoryx2, the solver) stays out of here.
+pub(super) fn become_program(
+    context: &Context,
+    name: &'static str,
+    args: &Words,
+) -> Result<u8, CliError> {
+    let program = swarm::beside_us(name)?;
     let json = context.global.json.then_some("--json");
     let why = Command::new(&program).args(&args.words).args(json).exec();
-    Err(CliError::new(exit::FAILURE, "bench", format!("{}: {why}", program.display()))
+    Err(CliError::new(exit::FAILURE, name, format!("{}: {why}", program.display()))
         .hint("build the whole workspace: cargo build --release"))
 }
 

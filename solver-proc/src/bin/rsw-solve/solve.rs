@@ -1,0 +1,251 @@
+//! One run: arrays in, steps, arrays out, and what it came to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rsw_config::NamedSource;
+use serde_json::json;
+use solver_proc::drive::Tables;
+use solver_proc::energy::EnergyMeter;
+use solver_proc::engine::MAGNITUDE_MAX;
+use solver_proc::grid::Grid;
+use solver_proc::npy::{self, Array, Values};
+use solver_proc::real::Real;
+use solver_proc::source::{Feeds, Source};
+use solver_proc::wave::{Medium, Wave};
+use solver_proc::workers::Workers;
+
+use crate::Failure;
+use crate::options::{Backend, Options, Precision};
+
+/// Share of the largest stable step that is taken where none was asked for.
+const AUTO_STEP: f64 = 0.7;
+/// Most steps between two looks for divergence.
+const CALL_STEPS_MAX: u64 = 64;
+/// Fewest cells for which more than one thread is worth it.
+const CELLS_THREADED: usize = 512 * 512;
+
+/// What a run came to.
+pub(crate) struct Summary {
+    size: [usize; 2],
+    steps: u64,
+    dt: f64,
+    courant: f64,
+    elapsed: Duration,
+    kernel: String,
+    energy: [f64; 2],
+    max_abs: f64,
+}
+
+impl Summary {
+    fn gcell_per_s(&self) -> f64 {
+        let cells = self.size[0] as f64 * self.size[1] as f64 * self.steps as f64;
+        cells / self.elapsed.as_secs_f64().max(1e-9) * 1e-9
+    }
+
+    /// The document `rsw.solve/1`.
+    pub(crate) fn json(&self) -> String {
+        json!({
+            "schema": "rsw.solve/1",
+            "nx": self.size[0],
+            "ny": self.size[1],
+            "steps": self.steps,
+            "dt": self.dt,
+            "courant": self.courant,
+            "seconds": self.elapsed.as_secs_f64(),
+            "gcell_per_s": self.gcell_per_s(),
+            "kernel": self.kernel,
+            "energy_first": self.energy[0],
+            "energy_last": self.energy[1],
+            "max_abs": self.max_abs,
+        })
+        .to_string()
+    }
+
+    /// The same in two lines.
+    pub(crate) fn text(&self) -> String {
+        let [nx, ny] = self.size;
+        format!(
+            "{nx} x {ny}, {} steps of {} (Courant number {:.4} of at most 1) in {:.3} s: {:.3} Gcell/s, {}\n\
+             energy {:.9e} first, {:.9e} last; largest |u| {:.6e}",
+            self.steps,
+            self.dt,
+            self.courant,
+            self.elapsed.as_secs_f64(),
+            self.gcell_per_s(),
+            self.kernel,
+            self.energy[0],
+            self.energy[1],
+            self.max_abs,
+        )
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<Summary, Failure> {
+    if options.backend == Backend::Gpu {
+        return Err("this build has no GPU backend; use --backend cpu".into());
+    }
+    let (size, init) = Array::read_field(&options.init)?;
+    let single = match options.dtype {
+        Some(precision) => precision == Precision::F32,
+        None => init.type_name() == f32::NAME,
+    };
+    if single { solve::<f32>(options, size, &init) } else { solve::<f64>(options, size, &init) }
+}
+
+fn solve<T: Real>(options: &Options, size: [usize; 2], init: &Values) -> Result<Summary, Failure> {
+    let [nx, ny] = size;
+    let grid = Grid::new(nx, ny, options.dx, options.dy.unwrap_or(options.dx))?;
+    let medium = medium(options, &grid);
+    let mut wave: Wave<T> =
+        Wave::new(grid, medium).map_err(|error| error.to_string().replace("field.dt", "--dt"))?;
+    let sources = options
+        .source
+        .iter()
+        .zip(1..)
+        .map(|(section, k)| {
+            let named = NamedSource { name: format!("{k}"), source: section.clone() };
+            Source::new(&named, &wave, &mut Tables::default(), 1)
+        })
+        .collect::<Result<Vec<Source>, _>>()?;
+    start(&mut wave, options, size, &init.cast::<T>(), &sources)?;
+    let workers = workers(options, grid.cells())?;
+    let call = options.every.unwrap_or(options.steps).clamp(1, CALL_STEPS_MAX);
+    wave.tile(options.tile, call as usize, &workers);
+    let mut run = Run {
+        feeds: Feeds::new(&sources, size, call as usize),
+        kernel: wave.kernel(&workers),
+        wave,
+        sources,
+        workers,
+        done: 0,
+        elapsed: Duration::ZERO,
+    };
+    let mut meter = EnergyMeter::new(ny);
+    let first = meter.measure(&run.wave, &run.workers);
+    while run.done < options.steps {
+        let to_frame = options.every.map_or(u64::MAX, |every| every - run.done % every);
+        run.advance(call.min(to_frame).min(options.steps - run.done))?;
+        if let (Some(every), Some(prefix)) = (options.every, &options.out_prefix)
+            && run.done.is_multiple_of(every)
+        {
+            let path = PathBuf::from(format!("{prefix}-{:08}.npy", run.done));
+            npy::write_field(&path, nx, run.wave.u())?;
+        }
+    }
+    for (path, level) in
+        [(&options.out, run.wave.u()), (&options.out_previous, run.wave.previous())]
+    {
+        if let Some(path) = path {
+            npy::write_field(path, nx, level)?;
+        }
+    }
+    Ok(Summary {
+        size,
+        steps: options.steps,
+        dt: medium.dt,
+        courant: medium.courant(&grid),
+        elapsed: run.elapsed,
+        kernel: run.kernel,
+        energy: [first, meter.measure(&run.wave, &run.workers)],
+        max_abs: run.wave.magnitude(&run.workers),
+    })
+}
+
+fn medium(options: &Options, grid: &Grid) -> Medium {
+    let medium = Medium {
+        speed: options.c,
+        dt: options.dt.unwrap_or(1.0),
+        damping: options.gamma,
+        boundary: options.boundary.into(),
+        sponge_width: options.sponge_width,
+        sponge_damping: options.sponge_damping,
+        feedback: options.feedback,
+    };
+    let dt = options.dt.unwrap_or_else(|| AUTO_STEP * medium.dt_max(grid));
+    Medium { dt, ..medium }
+}
+
+/// The first two levels: from a velocity, from the level before, or at rest.
+fn start<T: Real>(
+    wave: &mut Wave<T>,
+    options: &Options,
+    size: [usize; 2],
+    u0: &[T],
+    sources: &[Source],
+) -> Result<(), Failure> {
+    let like_init = |path: &Path| -> Result<Vec<T>, Failure> {
+        let (found, values) = Array::read_field(path)?;
+        if found != size {
+            let ([nx, ny], [found_nx, found_ny]) = (size, found);
+            let path = path.display();
+            return Err(format!(
+                "{path}: it has {found_ny} x {found_nx} values, and --init has {ny} x {nx}"
+            )
+            .into());
+        }
+        Ok(values.cast())
+    };
+    if let Some(path) = &options.previous {
+        wave.resume(u0, &like_init(path)?);
+        return Ok(());
+    }
+    let zero = vec![T::default(); u0.len()];
+    let velocity = options.velocity.as_deref().map(like_init).transpose()?;
+    let mut density = zero.clone();
+    for source in sources {
+        source.density_at_start(wave, &mut density);
+    }
+    wave.start(u0, velocity.as_deref().unwrap_or(&zero), &density);
+    Ok(())
+}
+
+fn workers(options: &Options, cells: usize) -> Result<Workers, Failure> {
+    let threads = match options.threads {
+        Some(threads) => usize::from(threads),
+        None if cells < CELLS_THREADED => 1,
+        None => rsw_os::affinity::allowed()?.len(),
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    Ok(Workers::new(Arc::new(pool)))
+}
+
+/// A wave on its way.
+struct Run<T: Real> {
+    wave: Wave<T>,
+    sources: Vec<Source>,
+    feeds: Feeds,
+    workers: Workers,
+    kernel: String,
+    done: u64,
+    elapsed: Duration,
+}
+
+impl<T: Real> Run<T> {
+    /// `count` steps, and a look at what they came to.
+    fn advance(&mut self, count: u64) -> Result<(), Failure> {
+        let dt = self.wave.medium().dt;
+        for step in 0..count {
+            let t = (self.done + step) as f64 * dt;
+            // A recording has one sample a step.
+            self.sources.iter_mut().for_each(|source| source.begin_tick(self.done + step + 1, t));
+            self.feeds.set(step as usize, self.sources.iter().map(|source| source.signal(t, 1.0)));
+        }
+        let begun = Instant::now();
+        let Self { wave, feeds, workers, .. } = self;
+        workers.enter(|| wave.advance(workers, feeds, count as usize));
+        self.elapsed += begun.elapsed();
+        let (first, last) = (self.done + 1, self.done + count);
+        self.done = last;
+        let magnitude = self.wave.magnitude(&self.workers);
+        if magnitude.is_nan() || magnitude > f64::from(MAGNITUDE_MAX) {
+            return Err(format!(
+                "the field diverged between steps {first} and {last}: |u| is {magnitude:e}; \
+                 look at --feedback, --source and the values of --init"
+            )
+            .into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! `runtime solve` as its users meet it: arrays in, arrays out, one line of JSON.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::noise;
+use solver_proc::npy::{Array, write_field};
+
+fn solve(folder: &Path, words: &str) -> Output {
+    let words = words.split_whitespace();
+    Command::new(env!("CARGO_BIN_EXE_rsw-solve")).args(words).current_dir(folder).output().unwrap()
+}
+
+/// Standard output of a run that must succeed.
+fn solved(folder: &Path, words: &str) -> serde_json::Value {
+    let output = solve(folder, &format!("{words} --json"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Exit code and standard error of a run that must fail.
+fn refused(folder: &Path, words: &str) -> (i32, String) {
+    let output = solve(folder, words);
+    assert!(!output.status.success());
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn bytes(folder: &Path, name: &str) -> Vec<u8> {
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+fn with_noise(nx: usize, ny: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_field(&folder.path().join("u0.npy"), nx, &noise(nx * ny, 1)).unwrap();
+    folder
+}
+
+/// 7.A.13 and 7.A.19 from outside: no tile, no number of threads and no stop on the way changes a bit.
+#[test]
+fn the_way_it_is_computed_changes_no_bit() {
+    let folder = with_noise(90, 70);
+    let folder = folder.path();
+    let source = "--source at=40:30,frequency=0.05,radius=2 --source at=20:20,ricker=0.1";
+    for edges in ["dirichlet", "neumann", "periodic", "absorbing", "em2", "sponge"] {
+        let run = format!("--init u0.npy --gamma 0.01 --boundary {edges} {source}");
+        solved(folder, &format!("{run} --steps 100 --tile off --threads 1 --out plain.npy"));
+        let plain = bytes(folder, "plain.npy");
+        for how in ["--tile auto", "--tile 7 --threads 2", "--tile 16 --threads 3"] {
+            solved(folder, &format!("{run} --steps 100 {how} --out tiled.npy"));
+            assert!(bytes(folder, "tiled.npy") == plain, "{edges} {how}");
+        }
+        solved(folder, &format!("{run} --steps 100 --every 30 --out-prefix f --out stopped.npy"));
+        assert!(bytes(folder, "stopped.npy") == plain, "{edges}");
+        for step in [30, 60, 90] {
+            assert!(folder.join(format!("f-{step:08}.npy")).exists());
+        }
+    }
+}
+
+/// A run is continued from its last two levels.
+#[test]
+fn a_run_goes_on_where_another_ended() {
+    let folder = with_noise(33, 40);
+    let folder = folder.path();
+    let run = "--gamma 0.02 --boundary neumann --feedback sine-gordon:0.5 --dtype f64 --dt 0.5";
+    solved(folder, &format!("--init u0.npy {run} --steps 50 --out whole.npy"));
+    solved(folder, &format!("--init u0.npy {run} --steps 20 --out a.npy --out-previous b.npy"));
+    solved(folder, &format!("--init a.npy --previous b.npy {run} --steps 30 --out parts.npy"));
+    assert!(bytes(folder, "parts.npy") == bytes(folder, "whole.npy"));
+}
+
+/// The document, the precision, the energy, held edges, and a velocity.
+#[test]
+fn the_summary_says_what_happened() {
+    let folder = with_noise(24, 16);
+    let folder = folder.path();
+    let summary = solved(folder, "--init u0.npy --steps 10 --dx 2 --dy 1 --dtype f64 --out u.npy");
+    assert_eq!(summary["schema"], "rsw.solve/1");
+    assert_eq!(
+        (&summary["nx"], &summary["ny"], &summary["steps"]),
+        (&24.into(), &16.into(), &10.into())
+    );
+    assert!((summary["courant"].as_f64().unwrap() - 0.7).abs() < 1e-12);
+    let energy = |key: &str| summary[key].as_f64().unwrap();
+    assert!((energy("energy_last") / energy("energy_first") - 1.0).abs() < 1e-12);
+    assert!(summary["kernel"].as_str().unwrap().starts_with("rectangular f64"), "{summary}");
+    let ([nx, ny], values) = Array::read_field(&folder.join("u.npy")).unwrap();
+    assert_eq!((nx, ny, values.type_name()), (24, 16, "f64"));
+    let (_, start) = Array::read_field(&folder.join("u0.npy")).unwrap();
+    assert_eq!(values.cast::<f64>()[..24], start.cast::<f64>()[..24], "edges keep what --init has");
+    write_field(&folder.join("zero.npy"), 4, &[0.0f64; 16]).unwrap();
+    write_field(&folder.join("one.npy"), 4, &[1.0f64; 16]).unwrap();
+    let push = "--init zero.npy --velocity one.npy --boundary periodic --gamma 0.1 --dt 0.01";
+    let summary = solved(folder, &format!("{push} --steps 40000"));
+    assert!((summary["max_abs"].as_f64().unwrap() - 9.9999975).abs() < 1e-6, "{summary}");
+}
+
+#[test]
+fn what_cannot_be_solved_is_refused_by_name() {
+    let folder = with_noise(24, 16);
+    let folder = folder.path();
+    let (code, told) = refused(folder, "--init u0.npy --steps 1 --dt 0.8");
+    assert_eq!(code, 1);
+    assert!(told.contains("is unstable") && told.contains("use --dt of at most 0.7071"), "{told}");
+    let (_, told) = refused(folder, "--init none.npy --steps 1");
+    assert!(told.contains("none.npy: No such file"), "{told}");
+    write_field(&folder.join("small.npy"), 3, &[0.0f32; 9]).unwrap();
+    let (_, told) = refused(folder, "--init u0.npy --velocity small.npy --steps 1");
+    assert!(told.contains("it has 3 x 3 values, and --init has 16 x 24"), "{told}");
+    let (_, told) = refused(folder, "--init u0.npy --steps 1 --source at=99:1,frequency=0.1");
+    assert!(told.contains("outside the field"), "{told}");
+    let (_, told) = refused(folder, "--init u0.npy --steps 1 --backend gpu");
+    assert!(told.contains("no GPU backend"), "{told}");
+    assert_eq!(refused(folder, "--init u0.npy --steps 1 --speed 3").0, 2);
+    let (code, told) = refused(
+        folder,
+        "--init u0.npy --steps 5000 --boundary periodic --feedback phi4:-1:0.1 --dt 0.1",
+    );
+    assert_eq!(code, 1);
+    assert!(told.contains("the field diverged between steps"), "{told}");
+}
