@@ -58,12 +58,12 @@ pub(crate) fn sum_f32(row: &[f32]) -> f64 {
 pub(crate) fn magnitude<T: Real>(values: &[T]) -> f64 {
     const WIDE: usize = 8 * LANES;
     let mut high = [T::default(); WIDE];
-    // The difference of a value from itself: zero, or NaN.
+    // Each value times zero: zero, or NaN.
     let mut broken = [T::default(); WIDE];
     for chunk in values.chunks(WIDE) {
         take_magnitudes(&mut high, &mut broken, chunk);
     }
-    if broken.iter().any(|difference| *difference != T::default()) {
+    if broken.iter().any(|sum| *sum != T::default()) {
         return f64::NAN;
     }
     high.iter().fold(0.0, |most, value| value.to_f64().max(most))
@@ -76,7 +76,7 @@ fn take_magnitudes<T: Real>(high: &mut [T], broken: &mut [T], chunk: &[T]) {
     for i in 0..count {
         let value = chunk[i].abs();
         high[i] = if value > high[i] { value } else { high[i] };
-        broken[i] = broken[i] + (value - value);
+        broken[i] = broken[i] + value * T::default();
     }
 }
 

@@ -46,6 +46,14 @@ pub(crate) struct Tiles<T> {
     halos: Vec<Halo<T>>,
 }
 
+/// What is solved.
+pub(crate) struct Problem<'a, T> {
+    pub(crate) grid: &'a Grid,
+    pub(crate) kernel: &'a Kernel<T>,
+    pub(crate) wrap: Wrap,
+    pub(crate) edges: &'a Edges<T>,
+}
+
 /// Rows beyond the borders of a band, of both levels, and a row for conditions that look back.
 struct Halo<T> {
     above: [Cells<T>; 2],
@@ -95,16 +103,15 @@ impl<T: Real> Tiles<T> {
     /// the previous and the present one; where `depth` is odd they have changed places afterwards.
     pub(crate) fn run(
         &mut self,
-        grid: &Grid,
-        kernel: &Kernel<T>,
-        conditions: (Wrap, &Edges<T>),
+        problem: &Problem<'_, T>,
         (feeds, first): (&Feeds, usize),
         levels: [&mut [T]; 2],
         depth: usize,
         workers: &Workers,
     ) {
+        let Problem { grid, kernel, wrap, edges } = *problem;
         let (nx, ny, bands) = (grid.nx, grid.ny, self.halos.len());
-        let around = conditions.0 == Wrap::Around;
+        let around = wrap == Wrap::Around;
         let border = |band: usize| band * ny / bands;
         let rows_above = |band: usize| if around || band > 0 { depth } else { 0 };
         let rows_below = |band: usize| if around || band + 1 < bands { depth } else { 0 };
@@ -134,8 +141,8 @@ impl<T: Real> Tiles<T> {
                     Level { nx, above: above_1, own: own_1.unwrap_or_default(), below: below_1 },
                 ],
                 old: &mut halo.old,
-                wrap: conditions.0,
-                edges: conditions.1,
+                wrap,
+                edges,
                 feeds,
                 first_step: first,
             }
@@ -251,7 +258,7 @@ impl<T: Real> Band<'_, T> {
         let Some([north, south]) = self.neighbours(i) else { return };
         let y = (self.first_row + i) % self.ny;
         let [even, odd] = &mut self.levels;
-        let (next_level, level) = if step % 2 == 0 { (even, odd) } else { (odd, even) };
+        let (next_level, level) = if step.is_multiple_of(2) { (even, odd) } else { (odd, even) };
         let (around, at) = level.around(i);
         let rows = Rows { around, at, north: level.row(north), south: level.row(south) };
         let next = next_level.row_mut(i);

@@ -24,8 +24,8 @@ use crate::lanes;
 use crate::real::Real;
 use crate::source::Feeds;
 use crate::stencil::{Rows, Uniform, Weights};
-use crate::tile::Tiles;
 pub use crate::tile::Tiling;
+use crate::tile::{Problem, Tiles};
 use crate::workers::{Workers, strip_rows};
 
 /// What the wave runs in.
@@ -260,9 +260,10 @@ impl<T: Real> Wave<T> {
             let Self { grid, medium, kernel, edges, tiles, u, previous, .. } = self;
             match tiles {
                 Some(tiles) if depth > 1 => {
-                    let conditions = (Wrap::new(medium.boundary), &*edges);
+                    let wrap = Wrap::new(medium.boundary);
+                    let problem = Problem { grid, kernel, wrap, edges };
                     let levels = [&mut previous[..], &mut u[..]];
-                    tiles.run(grid, kernel, conditions, (feeds, done), levels, depth, workers);
+                    tiles.run(&problem, (feeds, done), levels, depth, workers);
                     if depth % 2 == 1 {
                         std::mem::swap(u, previous);
                     }

@@ -299,6 +299,9 @@ fn a_breather_breathes() {
     assert!((period * w / TAU - 1.0).abs() < 0.005, "period {period}");
 }
 
+/// A profile along x.
+type Shape = fn(f64) -> f64;
+
 /// 7.A.15: kinks at rest have the energies 8 (sine-Gordon) and 0.942809 (phi^4) per length, to 1 %, and
 /// keep them to O(dt^2).
 #[test]
@@ -307,7 +310,7 @@ fn kinks_have_their_energies() {
     let x = |i: usize| (i as f64 - (nx / 2) as f64) * h;
     let sine_gordon = Feedback::SineGordon { strength: 1.0 };
     let phi4 = Feedback::Phi4 { strength: 1.0, u_max: 1.5 };
-    let laws: [(Feedback, f64, fn(f64) -> f64); 2] =
+    let laws: [(Feedback, f64, Shape); 2] =
         [(sine_gordon, 8.0, |x| 4.0 * x.exp().atan()), (phi4, 0.942809, |x| (x / SQRT_2).tanh())];
     for (law, expected, shape) in laws {
         let u0: Vec<f64> = (0..nx).map(|i| shape(x(i))).collect();
