@@ -4,13 +4,15 @@
 //! Goals: numbers that two agents over the same data agree on to the last bit. Non-goals: no process, and in the
 //! mathematics no socket and no clock: those are the program's (`main.rs`).
 //!
-//! Reading order: [`sync`], [`feed`], `ring`.
+//! Reading order: [`sync`], [`feed`], [`report`], `ring`.
 
 #![forbid(unsafe_code)]
 
 pub mod sync;
 
 pub mod feed;
+
+pub mod report;
 
 #[cfg(feature = "tokio")]
 pub mod ring;

@@ -2,7 +2,6 @@
 
 mod agent;
 mod loaned;
-mod report;
 mod ring_view;
 
 use std::io::Write;

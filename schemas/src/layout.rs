@@ -10,6 +10,10 @@ pub struct FieldMap {
     pub offset_bytes: usize,
     /// Bytes the field occupies.
     pub size_bytes: usize,
+    /// The Rust type, as written.
+    pub type_name: &'static str,
+    /// Its comment, line by line.
+    pub meaning: &'static str,
 }
 
 /// One POD: its name, its size and its fields in memory order.
@@ -21,20 +25,22 @@ pub struct StructMap {
     pub size_bytes: usize,
     /// Every field; the derive of `Pod` proves that nothing lies between them.
     pub fields: &'static [FieldMap],
+    /// Its comment, line by line.
+    pub meaning: &'static str,
 }
 
 /// Defines a `#[repr(C)]` POD with a fixed, asserted size and a byte map.
 macro_rules! layout {
     (
-        $(#[$meta:meta])*
+        $(#[doc = $doc:literal])*
         pub struct $name:ident: $size:literal {
-            $($(#[$fmeta:meta])* pub $field:ident: $ty:ty),* $(,)?
+            $($(#[doc = $fdoc:literal])* pub $field:ident: $ty:ty),* $(,)?
         }
     ) => {
-        $(#[$meta])*
+        $(#[doc = $doc])*
         #[repr(C)]
         #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Zeroable, bytemuck::Pod)]
-        pub struct $name { $($(#[$fmeta])* pub $field: $ty),* }
+        pub struct $name { $($(#[doc = $fdoc])* pub $field: $ty),* }
 
         impl $name {
             /// The byte map of this type.
@@ -45,7 +51,10 @@ macro_rules! layout {
                     name: stringify!($field),
                     offset_bytes: core::mem::offset_of!($name, $field),
                     size_bytes: core::mem::size_of::<$ty>(),
+                    type_name: stringify!($ty),
+                    meaning: concat!($($fdoc, "\n"),*),
                 }),*],
+                meaning: concat!($($doc, "\n"),*),
             };
         }
         const _: () = assert!(core::mem::size_of::<$name>() == $size);

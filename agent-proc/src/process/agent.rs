@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_proc::feed;
+use agent_proc::report::{Health, report};
 use agent_proc::sync::{Observer, SyncResult};
 use rsw_attach::{AttachError, Attached, Client, ClientEvent, Mailbox, MailboxWord, Sent};
 use rsw_os::clock::mono_ns;
@@ -21,7 +22,6 @@ use rsw_schemas::text;
 use rsw_schemas::wire::Welcome;
 
 use super::loaned::{KernelWords, Loaned, LoanedError};
-use super::report::{Health, report};
 use super::ring_view::RingView;
 use super::{Failure, note};
 

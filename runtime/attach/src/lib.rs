@@ -3,7 +3,7 @@
 //! Goals: one place that checks what arrives from another process before anyone looks at it. Non-goals:
 //! no policy (who is admitted, who is restarted), no thread, no loop: callers own their sockets.
 //!
-//! Reading order: [`codec`], [`page`], [`wake`], [`client`].
+//! Reading order: [`codec`], [`page`], [`wake`], [`client`], [`place`].
 
 #![deny(unsafe_code)]
 
@@ -17,6 +17,8 @@ mod mapping;
 pub mod wake;
 
 pub mod client;
+
+pub mod place;
 
 pub use client::{Abi, AttachError, Attached, Client, ClientEvent};
 pub use codec::{CodecError, Incoming, Message, Sent};

@@ -15,6 +15,7 @@ pub mod error;
 pub mod eventfd;
 pub mod futex;
 pub mod lock;
+pub mod membarrier;
 pub mod memfd;
 pub mod memory;
 pub mod packet;

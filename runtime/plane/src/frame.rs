@@ -232,6 +232,24 @@ impl FieldReader {
         Err(FrameError::Busy)
     }
 
+    /// As [`Self::copy_latest`], straight into the caller's bytes: at least a full frame (fewer is a bug of the caller).
+    pub fn copy_latest_to(&self, out: &mut [u8]) -> Result<FrameInfo, FrameError> {
+        let needed = self.data_bytes();
+        assert!(out.len() >= needed, "a frame of {} needs {needed} bytes", self.name());
+        for _ in 0..RETRIES_MAX {
+            let frame = self.latest();
+            if frame == 0 {
+                return Err(FrameError::None);
+            }
+            if let Some(info) = self.copy_frame(frame, |frames, first, len| {
+                frames.copy_bytes(first, &mut out[..len]);
+            }) {
+                return Ok(info);
+            }
+        }
+        Err(FrameError::Busy)
+    }
+
     fn copy_frame(
         &self,
         frame: u64,
@@ -288,6 +306,9 @@ mod tests {
             assert_eq!((info.frame, info.tick, info.t_ns), (frame, frame * 10, -5));
             assert_eq!((info.min, info.max), (1.0, 2.0));
             assert_eq!(out, vec![frame as u8; 20]);
+            let mut place = [0xff; 23];
+            assert_eq!(reader.copy_latest_to(&mut place), Ok(info));
+            assert_eq!((&place[..20], &place[20..]), (&out[..], &[0xff; 3][..]));
         }
     }
 

@@ -4,10 +4,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::view::error::CliError;
+use rsw_attach::place;
 use rsw_schemas::exit;
-
-/// Longest part of a project's name in a path: a socket's path has at most 107 bytes.
-const NAME_IN_PATH_BYTES: usize = 24;
 
 /// A project on this machine, for this user.
 #[derive(Debug, Clone)]
@@ -27,13 +25,8 @@ pub(crate) struct Project {
 impl Project {
     /// The project of that name in that folder.
     pub(crate) fn new(name: &str, folder: &Path) -> Self {
-        let short: String = name.chars().take(NAME_IN_PATH_BYTES).filter(char::is_ascii).collect();
-        let id = format!("{short}-{:012x}", hash(name, folder) & 0xffff_ffff_ffff);
+        let (id, run_base) = (place::id(name, folder), place::run_base());
         let uid = rsw_os::process::uid();
-        let run_base = std::env::var_os("XDG_RUNTIME_DIR")
-            .map(PathBuf::from)
-            .filter(|path| path.is_dir())
-            .map_or_else(|| PathBuf::from(format!("/tmp/rsw-{uid}")), |path| path.join("rsw"));
         let shm = Path::new("/dev/shm");
         let run_dir = run_base.join(&id);
         let loan_dir = if shm.is_dir() {
@@ -51,7 +44,7 @@ impl Project {
 
     /// Held by the supervisor for as long as it lives.
     pub(crate) fn lock_path(&self) -> PathBuf {
-        self.run_dir.join("lock")
+        self.run_dir.join(place::LOCK)
     }
 
     /// The supervisor's socket, for the command line.
@@ -61,7 +54,7 @@ impl Project {
 
     /// The gateway's socket, for agents that come by themselves.
     pub(crate) fn socket_path(&self) -> PathBuf {
-        self.run_dir.join("swarm.sock")
+        self.run_dir.join(place::SOCKET)
     }
 
     /// What the kernel, the gateway and the recorder read.
@@ -103,14 +96,6 @@ fn make_own(folder: &Path) -> Result<(), CliError> {
     let words = format!("{} belongs to, or can be written by, somebody else", folder.display());
     Err(CliError::new(exit::PERMISSION, "folder", words)
         .hint("remove it, or set XDG_RUNTIME_DIR and XDG_STATE_HOME to folders of yours"))
-}
-
-fn hash(name: &str, folder: &Path) -> u64 {
-    let bytes =
-        name.bytes().chain([0]).chain(folder.as_os_str().as_encoded_bytes().iter().copied());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

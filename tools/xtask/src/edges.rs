@@ -17,6 +17,11 @@ const EDGES: &[(&str, &[&str])] = &[
         "runtime/gateway",
         &["rsw-schemas", "rsw-os", "rsw-plane", "rsw-attach", "rsw-loans", "rsw-config"],
     ),
+    // The synchronisation is the built-in agent's: two computations would be two numbers.
+    (
+        "runtime/capi",
+        &["rsw-schemas", "rsw-os", "rsw-plane", "rsw-attach", "rsw-loans", "agent-proc"],
+    ),
     (
         "runtime/supervisor",
         &[
@@ -55,6 +60,7 @@ const BANNED: &[(&str, &[&str])] = &[
     ("runtime/os", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
     ("runtime/machine", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
     ("runtime/plane", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
+    ("runtime/capi", &["tokio", "rusqlite", "wgpu", "clap", "serde"]),
     ("runtime/supervisor", &["rusqlite", "iceoryx2", "arrow"]),
 ];
 

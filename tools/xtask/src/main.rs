@@ -1,12 +1,17 @@
 //! `cargo run -p xtask -- tidy`: checks of the tree that no compiler makes.
 //!
-//! Each check has a name and prints what it found where; any finding is a failure.
+//! Each check has a name and prints what it found where; any finding is a failure. `header` makes the C headers,
+//! `install --prefix DIR` puts what was built in its places.
 
 #![forbid(unsafe_code)]
 
 mod edges;
 
 mod files;
+
+mod header;
+
+mod capi;
 
 mod layout;
 
@@ -22,9 +27,25 @@ fn main() -> ExitCode {
             print!("{}", rsw_schemas::dump());
             ExitCode::SUCCESS
         }
+        ["header"] => finish(header::write(&root)),
+        ["header", "--check"] => finish(match header::check(&root).as_slice() {
+            [] => Ok(()),
+            findings => Err(findings.join("\n")),
+        }),
+        ["install", "--prefix", prefix] => finish(capi::install(&root, Path::new(prefix))),
         _ => {
-            eprintln!("usage: xtask tidy | layout");
+            eprintln!("usage: xtask tidy | layout | header [--check] | install --prefix DIR");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn finish(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            eprintln!("{words}");
+            ExitCode::FAILURE
         }
     }
 }
@@ -35,6 +56,7 @@ fn tidy(root: &Path) -> ExitCode {
         ("files", files::check as fn(&Path) -> Vec<String>),
         ("edges", edges::check),
         ("layout", layout::check),
+        ("header", header::check),
     ] {
         let found = check(root);
         println!(

@@ -1,18 +1,24 @@
 //! A result as it goes over the wire.
 
-use agent_proc::sync::{SyncResult, UNDEFINED};
 use rsw_schemas::event::Report;
 
+use crate::sync::{SyncResult, UNDEFINED};
+
 /// How the reporting agent itself is doing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Health {
-    pub(super) now_mono_ns: u64,
-    pub(super) lag_events: u64,
-    pub(super) lost_events: u64,
-    pub(super) missed_loans: u64,
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Health {
+    /// `CLOCK_MONOTONIC` of the report.
+    pub now_mono_ns: u64,
+    /// Ring events it is behind.
+    pub lag_events: u64,
+    /// Ring events it lost so far.
+    pub lost_events: u64,
+    /// Loans it missed so far.
+    pub missed_loans: u64,
 }
 
-pub(super) fn report(result: &SyncResult, agent_id: u32, health: Health) -> Report {
+/// What agent `agent_id` reports of `result`.
+pub fn report(result: &SyncResult, agent_id: u32, health: Health) -> Report {
     Report {
         tick: result.last_tick,
         window_ticks: result.window_ticks,

@@ -1,0 +1,355 @@
+//! The C library from outside: headers through real compilers, C programs against a real swarm.
+
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use rsw_attach::codec::{self, Incoming};
+use rsw_os::packet;
+use rsw_schemas::text;
+use rsw_schemas::wire::{PacketKind, RefusalCode, Refused};
+use rsw_tests::{Done, Place, binary, kill, wait_until};
+
+/// A swarm that is quick to start and has something to say.
+const SWARM: &str = "[field]\nsize = [32, 32]\n[tick]\nrate_hz = 200\n[metrics]\nbatch_ticks = 4\n\
+                     [sync]\nwindow_ticks = 32\nreport_ticks = 16\n[source.a]\nat = [9, 9]\n\
+                     frequency = 0.05\n[agent.watcher]\nreplicas = 2\n";
+
+/// Everything as it is installed, once for all tests here.
+fn prefix() -> &'static Path {
+    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
+    PREFIX.get_or_init(|| {
+        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("capi-prefix");
+        let mut install = Command::new(binary("xtask"));
+        good(install.args(["install", "--prefix"]).arg(&prefix));
+        prefix
+    })
+}
+
+/// Runs a command that must end well.
+fn good(command: &mut Command) -> Done {
+    let done = Done::of(command.output().expect("a command that can be started"));
+    assert_eq!(done.code, 0, "{command:?}\n{}\n{}", done.stdout, done.stderr);
+    done
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+fn c_compiler(standard: &str) -> Command {
+    let mut command = Command::new("gcc");
+    command.args([standard, "-D_GNU_SOURCE", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1"]);
+    command.arg("-I").arg(prefix().join("include"));
+    command
+}
+
+/// Compiles a C program into the place's folder, against the shared library.
+fn compile(place: &Place, path: &str) -> PathBuf {
+    let from = source(path);
+    let to = place.folder().join(from.file_stem().expect("a name"));
+    let lib = prefix().join("lib");
+    let mut command = c_compiler("-std=c11");
+    command.arg("-o").arg(&to).arg(&from).arg("-L").arg(&lib);
+    command.arg(format!("-Wl,-rpath,{}", lib.display())).args(["-lrsw", "-lpthread"]);
+    good(&mut command);
+    to
+}
+
+fn test_program(place: &Place, name: &str) -> PathBuf {
+    compile(place, &format!("tests/tests/capi/{name}.c"))
+}
+
+fn example(place: &Place, name: &str) -> PathBuf {
+    compile(place, &format!("agent-proc/examples/c/{name}.c"))
+}
+
+/// A program in the swarm's folder, with its environment.
+fn command(place: &Place, program: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(place.folder());
+    command.env("XDG_RUNTIME_DIR", place.run_base().parent().expect("a folder"));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn swarm() -> Place {
+    let place = Place::new();
+    place.write("swarm.toml", SWARM);
+    place
+}
+
+#[test]
+fn headers_are_clean_in_c_and_in_cpp_and_know_rusts_layouts() {
+    let place = Place::new();
+    // The asserts of sizes and offsets are in the headers themselves.
+    let user = place.write(
+        "user.c",
+        "#define ARROW_C_DATA_INTERFACE\n\
+         struct ArrowSchema { int theirs; }; struct ArrowArray { int theirs; };\n\
+         #include <rsw/rsw.h>\n#include <rsw/rsw.h>\nint main(void) { return (int)sizeof(rsw_event) - 128; }\n",
+    );
+    good(c_compiler("-std=c11").arg("-fsyntax-only").arg(&user));
+    let mut cpp = Command::new("g++");
+    cpp.args(["-std=c++17", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c++"]);
+    good(cpp.arg("-I").arg(prefix().join("include")).arg(&user));
+}
+
+#[test]
+fn symbols_are_versioned_and_are_those_of_the_list() {
+    let library = prefix().join("lib/librsw.so.0");
+    let done = good(Command::new("nm").args(["-D", "--defined-only"]).arg(&library));
+    let mut symbols: Vec<&str> =
+        done.stdout.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+    symbols.sort_unstable();
+    let listed = std::fs::read_to_string(source("runtime/capi/symbols.txt")).expect("the list");
+    assert_eq!(symbols, listed.lines().collect::<Vec<_>>(), "a change of the ABI");
+    let soname = good(Command::new("readelf").arg("-d").arg(&library)).stdout;
+    assert!(soname.contains("Library soname: [librsw.so.0]"), "{soname}");
+    for foreign in ["libsqlite", "libstdc++"] {
+        assert!(!soname.contains(foreign), "{soname}");
+    }
+}
+
+#[test]
+fn pkg_config_leads_to_a_program_that_runs() {
+    let place = swarm();
+    place.up(&[]);
+    let mut ask = Command::new("pkg-config");
+    ask.args(["--cflags", "--libs", "rsw"]);
+    ask.env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"));
+    let flags = good(&mut ask).stdout;
+    let program = place.folder().join("knock");
+    let mut cc = Command::new("cc");
+    cc.arg("-o").arg(&program).arg(source("tests/tests/capi/knock.c")).args(flags.split_whitespace());
+    good(&mut cc);
+    let mut run = command(&place, &program, &[]);
+    let done = good(run.env("LD_LIBRARY_PATH", prefix().join("lib")));
+    assert_eq!(done.stdout.lines().next(), Some("0"), "{}", done.stdout);
+}
+
+#[test]
+fn the_examples_in_c_say_what_the_swarm_says() {
+    let place = swarm();
+    let names = ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
+    let programs = names.map(|name| example(&place, name));
+    place.up(&[]);
+    let run = |at: usize, args: &[&str]| good(&mut command(&place, &programs[at], args)).stdout;
+
+    let board = run(0, &[]);
+    let cells = place.json(&["peek"])["cells"].as_array().expect("cells").len();
+    assert_eq!(board.lines().count(), cells + 1, "{board}");
+    assert!(board.contains(&format!("{cells} cells of ticks ")), "{board}");
+
+    let events = run(1, &["500"]);
+    let sequences: Vec<u64> = events
+        .lines()
+        .take(500)
+        .map(|line| line.split(' ').next().and_then(|n| n.parse().ok()).expect("a sequence"))
+        .collect();
+    assert_eq!(sequences, (0..500).collect::<Vec<u64>>(), "from the first event on");
+    assert!(events.ends_with("received 500, lost 0\n"), "{events}");
+    assert!(events.starts_with("0 kind 12 source 0 "), "a plane begins with its generation");
+
+    let heatmap = run(2, &["ci.pgm"]);
+    assert!(heatmap.starts_with("ci 32 x 32, "), "{heatmap}");
+    let image = std::fs::read(place.folder().join("ci.pgm")).expect("the image");
+    assert_eq!(image.len(), "P5\n32 32\n255\n".len() + 32 * 32);
+
+    let batches = run(3, &["3"]);
+    assert_eq!(batches.lines().count(), 3, "{batches}");
+    for line in batches.lines() {
+        // Two agents over four ticks.
+        assert!(line.contains(", 8 rows, mean ci "), "{line}");
+    }
+
+    let reports = run(4, &["2"]);
+    assert_eq!(reports.lines().count(), 2, "{reports}");
+    // The built-in agents computed the same matrix, to the last bit.
+    let events = place.ok(&["events", "dump", "--json"]).stdout;
+    for line in reports.lines() {
+        let crc = line.split("matrix ").nth(1).expect("a matrix").trim();
+        let crc = u32::from_str_radix(crc, 16).expect("hex").to_string();
+        assert!(events.matches(&crc).count() >= 2, "{line}: {crc}");
+    }
+    place.down_and_gone(&[]);
+    place.verified();
+}
+
+#[test]
+fn a_c_agent_runs_in_the_sandbox_and_reports() {
+    for isolation in ["sandboxed", "strict"] {
+        let place = Place::new();
+        let agent = place.folder().join("my-agent");
+        let lib = prefix().join("lib/librsw.a");
+        let mut cc = c_compiler("-std=c11");
+        cc.arg("-o").arg(&agent).arg(source("agent-proc/examples/c/my-agent.c")).arg(lib);
+        good(cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"]));
+        let words = format!("{SWARM}[agent.mine]\ncommand = [\"./my-agent\"]\nisolation = \"{isolation}\"\n");
+        place.write("swarm.toml", &words);
+        place.up(&[]);
+        wait_until("it has reported", || {
+            let logs = place.ok(&["logs", "mine", "-n", "50"]).stdout;
+            assert!(!logs.contains("not sent"), "{logs}");
+            logs.matches(": cs ").count() >= 2
+        });
+        let row = place.process("mine");
+        assert_eq!((&row["isolation"], &row["state"]), (&isolation.into(), &"running".into()), "{row}");
+        place.down_and_gone(&[]);
+        let reports = place.rows("SELECT count(*) FROM events WHERE kind = 6");
+        assert!(reports[0][0].to_string().trim_matches('"').parse::<u64>().expect("a count") >= 2);
+        place.verified();
+    }
+}
+
+#[test]
+fn every_mistake_of_a_caller_is_an_error() {
+    let place = swarm();
+    let hostile = test_program(&place, "hostile");
+    place.up(&[]);
+    assert_eq!(good(&mut command(&place, &hostile, &[])).stdout, "hostile: ok\n");
+    let valgrind = Command::new("valgrind").arg("--version").output();
+    if valgrind.is_ok_and(|answer| answer.status.success()) {
+        let mut checked = command(&place, Path::new("valgrind"), &["-q", "--error-exitcode=9"]);
+        good(checked.args(["--leak-check=full", "--errors-for-leak-kinds=definite"]).arg(&hostile));
+    }
+}
+
+#[test]
+fn twenty_four_threads_poll_one_swarm() {
+    let place = swarm();
+    let threads = test_program(&place, "threads");
+    place.up(&[]);
+    assert_eq!(good(&mut command(&place, &threads, &["24", "1000"])).stdout, "threads: ok\n");
+    place.ok(&["down"]);
+    place.verified();
+}
+
+#[test]
+fn a_polling_agent_follows_restarts_of_the_kernel() {
+    let place = swarm();
+    let follow = test_program(&place, "follow");
+    place.up(&[]);
+    let said = place.folder().join("said");
+    let out = std::fs::File::create(&said).expect("a file");
+    let mut child = command(&place, &follow, &["3"])
+        .stdout(out)
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Leash)
+        .expect("the follower");
+    let said = || std::fs::read_to_string(&said).expect("what it said");
+    wait_until("it follows", || said().contains("following"));
+    for generation in 2..=4 {
+        let kernel = place.process("kernel")["pid"].as_u64().expect("a pid");
+        kill(kernel as u32);
+        wait_until("it goes on", || {
+            assert!(child.0.try_wait().expect("its state").is_none() || said().contains(": ok"));
+            said().contains(&format!("generation {generation} at "))
+        });
+        place.wait_until_whole();
+    }
+    wait_until("it ends", || child.0.try_wait().expect("its state").is_some());
+    assert!(said().contains("follow: ok"), "{}", said());
+    place.ok(&["down"]);
+    place.verified();
+}
+
+/// A process that does not outlive its test.
+struct Leash(Child);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn attaching_again_and_again_leaves_nothing_behind() {
+    let place = swarm();
+    let churn = test_program(&place, "churn");
+    place.up(&[]);
+    let fds = |name: &str| {
+        let pid = place.process(name)["pid"].as_u64().expect("a pid");
+        std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count()
+    };
+    let before = (fds("gateway"), fds("kernel"));
+    let done = good(&mut command(&place, &churn, &["150"]));
+    assert!(done.stdout.ends_with("churn: ok\n"), "{}", done.stdout);
+    wait_until("the gateway has noticed", || (fds("gateway"), fds("kernel")) == before);
+    place.ok(&["down"]);
+    place.verified();
+}
+
+/// What knocking at a socket answers: status and words.
+fn knock(place: &Place, program: &Path, socket: &Path) -> (i32, String) {
+    let socket = socket.to_str().expect("a plain path");
+    let done = good(&mut command(place, program, &[socket]));
+    let (status, words) = done.stdout.split_once('\n').expect("two lines");
+    (status.parse().expect("a status"), words.to_owned())
+}
+
+#[test]
+fn four_ways_of_not_being_there_are_told_apart() {
+    let place = Place::new();
+    let program = test_program(&place, "knock");
+    let run_dir = place.folder().join("run-dir");
+    std::fs::create_dir(&run_dir).expect("a folder");
+    let socket = run_dir.join("swarm.sock");
+    let (status, words) = knock(&place, &program, &socket);
+    assert_eq!(status, -5, "absent: {words}");
+    std::fs::write(run_dir.join("lock"), std::process::id().to_string()).expect("a lock");
+    let (status, words) = knock(&place, &program, &socket);
+    assert_eq!(status, -9, "not there yet: {words}");
+    // Nobody has the highest pid that a 64-bit machine may give away.
+    std::fs::write(run_dir.join("lock"), "4194303").expect("a lock");
+    drop(packet::listen(&socket).expect("a socket"));
+    let (status, words) = knock(&place, &program, &socket);
+    assert_eq!(status, -8, "dead: {words}");
+    assert!(words.contains("runtime up"), "{words}");
+    if std::fs::metadata(&run_dir).expect("a folder").uid() == 0 {
+        chown(&socket, Some(1234), None).expect("another owner");
+        let (status, words) = knock(&place, &program, &socket);
+        assert_eq!(status, -7, "another user's: {words}");
+        assert!(words.contains("1234"), "{words}");
+    }
+    // And of a folder without any swarm, by its name.
+    let done = good(&mut command(&place, &program, &[]));
+    assert!(done.stdout.starts_with("-5\nno swarm runs in "), "{}", done.stdout);
+}
+
+#[test]
+fn a_swarm_of_another_build_is_refused_with_both_versions() {
+    let place = Place::new();
+    let program = test_program(&place, "knock");
+    let socket = place.folder().join("other.sock");
+    let listener = packet::listen(&socket).expect("a socket");
+    let gateway = std::thread::spawn(move || {
+        let refused = Refused {
+            code: RefusalCode::Layout as u32,
+            abi_major: 9,
+            abi_minor: 8,
+            reserved: 0,
+            layout_hash: 0xfeed,
+            text: text::pack("run programs of one build"),
+        };
+        let mut guest = None;
+        wait_until("somebody knocks", || {
+            guest = packet::accept(&listener).expect("a listener");
+            guest.is_some()
+        });
+        let guest = guest.expect("a guest");
+        wait_until("it says hello", || {
+            matches!(codec::recv(guest.as_fd(), 0), Ok(Incoming::Packet(_)))
+        });
+        codec::send(guest.as_fd(), PacketKind::Refused, &refused, &[]).expect("an answer")
+    });
+    let (status, words) = knock(&place, &program, &socket);
+    assert_eq!(status, -6, "{words}");
+    assert!(words.contains("abi 9.8 layout 000000000000feed"), "{words}");
+    assert!(words.contains(&format!("{:016x}", rsw_schemas::LAYOUT_HASH)), "{words}");
+    gateway.join().expect("the gateway");
+}

@@ -1,0 +1,75 @@
+/* follow GENERATIONS: polls through restarts of the kernel until it has taken up so many new generations and seen an
+ * event of the last; no sequence twice, every gap told exactly, a loan held all the time. */
+#include "check.h"
+
+int main(int argc, char **argv)
+{
+    unsigned long left = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
+    rsw_swarm *swarm = NULL;
+    rsw_ring *ring = NULL;
+    rsw_field *field = NULL;
+    rsw_loan *loan = NULL;
+    rsw_frame frame = RSW_INIT(rsw_frame);
+    rsw_event events[64];
+    rsw_stats stats = RSW_INIT(rsw_stats);
+    int stale = 0;
+    EXPECT(rsw_connect(NULL, &swarm), RSW_OK);
+    EXPECT(rsw_ring_open(swarm, RSW_FROM_LATEST, 0, &ring), RSW_OK);
+    EXPECT(rsw_field_open(swarm, "ci", &field), RSW_OK);
+    while (rsw_field_loan_latest(field, &loan, &frame) == RSW_EMPTY) {
+        rsw_ring_wait(ring, 10000000, RSW_WAIT_BLOCK);
+        rsw_ring_poll(ring, events, 64, NULL);
+    }
+    EXPECT(rsw_ring_stats(ring, &stats), RSW_OK);
+    uint64_t next = stats.next_sequence, first = next - stats.received - stats.lost;
+    uint64_t generation = stats.generation;
+    size_t cells = (size_t)frame.nx * frame.ny;
+    float *copy = malloc(cells * sizeof *copy);
+    CHECK(copy != NULL);
+    memcpy(copy, frame.data, cells * sizeof *copy);
+    puts("following");
+    fflush(stdout);
+    for (int seen = 0; left > 0 || !seen;) {
+        size_t count = 0;
+        int32_t waited = rsw_ring_wait(ring, 20000000, RSW_WAIT_DEFAULT);
+        CHECK(waited >= 0 && waited != RSW_ENDED);
+        stale |= waited == RSW_STALE;
+        int32_t status = rsw_ring_poll(ring, events, 64, &count);
+        CHECK(status >= 0);
+        EXPECT(rsw_ring_stats(ring, &stats), RSW_OK);
+        if (status == RSW_REATTACHED) {
+            CHECK(stats.generation > generation);
+            left -= stats.generation - generation < left ? stats.generation - generation : left;
+            generation = stats.generation;
+            seen = 0;
+            printf("generation %llu at %llu\n", (unsigned long long)generation, (unsigned long long)next);
+            fflush(stdout);
+        }
+        if (status == RSW_LAPPED) {
+            CHECK(stats.lost_from == next && stats.lost_to > next);
+            next = stats.lost_to;
+        }
+        for (size_t at = 0; at < count; at++) {
+            CHECK(events[at].sequence == next++);
+            CHECK(events[at].generation == (uint32_t)generation);
+            seen = 1;
+        }
+        CHECK(stats.next_sequence == next && stats.received + stats.lost == next - first);
+    }
+    CHECK(memcmp(copy, frame.data, cells * sizeof *copy) == 0); /* The loan of the first generation. */
+    EXPECT(rsw_loan_release(loan), RSW_OK);
+    while (rsw_field_loan_latest(field, &loan, &frame) == RSW_EMPTY || frame.generation != generation) {
+        if (loan)
+            EXPECT(rsw_loan_release(loan), RSW_OK);
+        loan = NULL;
+        rsw_ring_wait(ring, 10000000, RSW_WAIT_BLOCK);
+        rsw_ring_poll(ring, events, 64, NULL);
+    }
+    EXPECT(rsw_loan_release(loan), RSW_OK);
+    EXPECT(rsw_field_close(field), RSW_OK);
+    EXPECT(rsw_ring_close(ring), RSW_OK);
+    EXPECT(rsw_close(swarm), RSW_OK);
+    free(copy);
+    printf("follow: ok%s\n", stale ? ", stale told" : "");
+    return 0;
+}

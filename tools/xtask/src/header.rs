@@ -1,0 +1,364 @@
+//! The C headers, made from the sources: `rsw.h` from the C library's functions by cbindgen, `rsw_layout.h` from the
+//! layouts of `rsw-schemas`. `--check` compares instead of writing.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use cbindgen::{
+    Builder, Config, DocumentationLength, DocumentationStyle, ItemType, Language, Style,
+};
+use rsw_schemas::event::EventKind;
+use rsw_schemas::layout::StructMap;
+
+const CAPI: &str = "runtime/capi";
+
+/// Made files, with what they must contain.
+fn made(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
+    let folder = root.join(CAPI).join("include/rsw");
+    Ok(vec![(folder.join("rsw.h"), functions(root)?), (folder.join("rsw_layout.h"), layouts())])
+}
+
+/// Writes the headers.
+pub(crate) fn write(root: &Path) -> Result<(), String> {
+    for (path, text) in made(root)? {
+        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// What of the committed headers is not what the code has.
+pub(crate) fn check(root: &Path) -> Vec<String> {
+    match made(root) {
+        Err(error) => vec![error],
+        Ok(files) => files
+            .into_iter()
+            .filter(|(path, text)| std::fs::read_to_string(path).ok().as_ref() != Some(text))
+            .map(|(path, _)| {
+                let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+                format!("{name} is not what the code has; `cargo run -p xtask -- header` writes it")
+            })
+            .collect(),
+    }
+}
+
+/// The order in which a reader meets things.
+const SOURCES: [&str; 10] =
+    ["status", "abi", "swarm", "board", "ring", "sync", "report", "field", "batch", "counter"];
+
+fn functions(root: &Path) -> Result<String, String> {
+    let sources = root.join(CAPI).join("src");
+    let mut builder = Builder::new().with_config(config());
+    let mut asserts = String::new();
+    for name in SOURCES {
+        let path = sources.join(name).with_extension("rs");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        asserts.push_str(&asserts_of(&text));
+        builder = builder.with_src(path);
+    }
+    let bindings = builder.generate().map_err(|error| format!("rsw.h: {error}"))?;
+    let mut bytes = Vec::new();
+    bindings.write(&mut bytes);
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    // Arrow's structs go by their tags, as their own headers have them; cbindgen knows them by their names only.
+    let own = text.find(PREAMBLE_END).ok_or("rsw.h lacks Arrow's interfaces")?;
+    let mut declared = text.split_off(own);
+    for name in ["ArrowSchema", "ArrowArrayStream", "ArrowArray"] {
+        declared = declared.replace(&format!(" {name} *"), &format!(" struct {name} *"));
+    }
+    text.push_str(&declared);
+    let end = text.find("#endif  /* RSW_H */").ok_or("rsw.h has no end of its guard")?;
+    text.insert_str(end, &format!("{asserts}\n"));
+    text.insert_str(end, ASSERT_HEAD);
+    Ok(text)
+}
+
+fn config() -> Config {
+    let mut config = Config {
+        language: Language::C,
+        style: Style::Both,
+        cpp_compat: true,
+        include_guard: Some("RSW_H".into()),
+        header: Some(HEADER.trim_end().into()),
+        after_includes: Some(
+            PREAMBLE.replace("@HASH@", &format!("UINT64_C(0x{:016x})", rsw_schemas::LAYOUT_HASH)),
+        ),
+        no_includes: true,
+        sys_includes: ["stddef.h", "stdint.h"].map(String::from).to_vec(),
+        usize_is_size_t: true,
+        documentation_style: DocumentationStyle::C99,
+        documentation_length: DocumentationLength::Full,
+        line_length: 120,
+        tab_width: 4,
+        ..Config::default()
+    };
+    config.export.exclude =
+        ["ArrowSchema", "ArrowArray", "ArrowArrayStream"].map(String::from).to_vec();
+    config.export.item_types = vec![
+        ItemType::Constants,
+        ItemType::Structs,
+        ItemType::Unions,
+        ItemType::OpaqueItems,
+        ItemType::Functions,
+    ];
+    config.function.sort_by = Some(cbindgen::SortKey::None);
+    config
+}
+
+/// The numbers of every `abi!` block, which the Rust compiler has checked, for the C compiler to check.
+fn asserts_of(source: &str) -> String {
+    let mut out = String::new();
+    for block in source.split("\nabi!(").skip(1) {
+        let Some((head, rest)) = block.split_once('{') else { continue };
+        let Some((fields, _)) = rest.split_once('}') else { continue };
+        let Some((name, size)) = head.split_once(':') else { continue };
+        let _ = writeln!(
+            out,
+            "RSW_STATIC_ASSERT(sizeof(struct {name}) == {}, \"{name}\");",
+            size.trim()
+        );
+        for (field, offset) in fields.split(',').filter_map(|field| field.split_once(':')) {
+            let (field, offset) = (field.trim(), offset.trim());
+            let _ = writeln!(
+                out,
+                "RSW_STATIC_ASSERT(offsetof(struct {name}, {field}) == {offset}, \"{name}.{field}\");"
+            );
+        }
+    }
+    out
+}
+
+const HEADER: &str = "\
+/* rsw.h: attach an agent to a running swarm, in C11 or C++17.
+ *
+ * Made by `cargo run -p xtask -- header` from runtime/capi/src; do not edit.
+ *
+ * Every function that answers int32_t answers a status: RSW_OK, something informative above zero, or an error below;
+ * rsw_last_error has the words. Handles are opaque and checked at each call: NULL, a closed one, or one of another kind
+ * is an error. A handle is used by one thread at a time (RSW_E_BUSY if another one is inside); different handles are
+ * independent, and rsw_dup makes another one for another thread. Nothing starts a thread, installs a signal handler or
+ * calls back. After fork() the child connects itself.
+ *
+ * Structs that begin with struct_size may grow: set it to the sizeof, as the RSW_*_INIT macros do.
+ */
+";
+
+const PREAMBLE: &str = r#"
+#include "rsw_layout.h"
+
+/* Hash of every layout of the plane that this header was made with; see rsw_layout_hash. */
+#define RSW_LAYOUT_HASH @HASH@
+
+/* For every struct with struct_size: `struct rsw_options options = RSW_INIT(struct rsw_options);` */
+#ifdef __cplusplus
+#define RSW_INIT(type) {(uint32_t)sizeof(type)}
+#else
+#define RSW_INIT(type) {.struct_size = (uint32_t)sizeof(type)}
+#endif
+#define RSW_OPTIONS_INIT RSW_INIT(struct rsw_options)
+
+/* The Arrow C data and stream interfaces, as their specification has them; one definition for all who include it. */
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE 2
+#define ARROW_FLAG_MAP_KEYS_SORTED 4
+
+struct ArrowSchema {
+    const char *format;
+    const char *name;
+    const char *metadata;
+    int64_t flags;
+    int64_t n_children;
+    struct ArrowSchema **children;
+    struct ArrowSchema *dictionary;
+    void (*release)(struct ArrowSchema *);
+    void *private_data;
+};
+
+struct ArrowArray {
+    int64_t length;
+    int64_t null_count;
+    int64_t offset;
+    int64_t n_buffers;
+    int64_t n_children;
+    const void **buffers;
+    struct ArrowArray **children;
+    struct ArrowArray *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+#endif /* ARROW_C_DATA_INTERFACE */
+
+#ifndef ARROW_C_STREAM_INTERFACE
+#define ARROW_C_STREAM_INTERFACE
+
+struct ArrowArrayStream {
+    int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *out);
+    int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *out);
+    const char *(*get_last_error)(struct ArrowArrayStream *);
+    void (*release)(struct ArrowArrayStream *);
+    void *private_data;
+};
+
+#endif /* ARROW_C_STREAM_INTERFACE */
+"#;
+
+/// Last line of the above.
+const PREAMBLE_END: &str = "#endif /* ARROW_C_STREAM_INTERFACE */";
+
+const ASSERT_HEAD: &str = "\
+/* What the library was compiled with. */
+";
+
+/// Layouts of the wire and of pages are not a reader's business.
+fn is_of_the_plane(map: &StructMap) -> bool {
+    let wire = [
+        "MailboxPage",
+        "RecorderPage",
+        "Packet",
+        "Hello",
+        "Welcome",
+        "Refused",
+        "PlaneChanged",
+        "AgentReport",
+        "KernelReady",
+        "ProcessText",
+        "TickMark",
+        "AgentSeat",
+        "GenerationNote",
+        "Admitted",
+    ];
+    !wire.contains(&map.name)
+}
+
+fn layouts() -> String {
+    let mut out = String::from(LAYOUT_HEAD);
+    for kind in EventKind::ALL {
+        let name = kind.name();
+        let upper = name.to_uppercase();
+        let _ = writeln!(out, "#define RSW_EVENT_{upper} {}", kind as u16);
+    }
+    out.push('\n');
+    let mut asserts = String::new();
+    let maps: Vec<&StructMap> =
+        rsw_schemas::STRUCTS.iter().filter(|map| is_of_the_plane(map)).collect();
+    // C wants the inner struct before the outer one; the list has readers in mind.
+    let mut done: Vec<&str> = Vec::new();
+    while done.len() < maps.len() {
+        let ready = |map: &&&StructMap| {
+            !done.contains(&map.name)
+                && map.fields.iter().all(|field| {
+                    let inner = element(field.type_name);
+                    !maps.iter().any(|other| other.name == inner) || done.contains(&inner)
+                })
+        };
+        let Some(map) = maps.iter().find(ready) else { break };
+        done.push(map.name);
+        one_struct(&mut out, &mut asserts, map);
+    }
+    out.push_str("/* What Rust has. */\n");
+    out.push_str(&asserts);
+    out.push_str("\n#endif /* RSW_LAYOUT_H */\n");
+    out
+}
+
+fn one_struct(out: &mut String, asserts: &mut String, map: &StructMap) {
+    let name = c_name(map.name);
+    comment(out, "", map.meaning);
+    let _ = writeln!(out, "struct {name} {{");
+    for field in map.fields {
+        comment(out, "    ", field.meaning);
+        let inner = element(field.type_name);
+        let (c_type, element_bytes) = c_type(inner, field.name);
+        let is_array = field.type_name.starts_with('[');
+        let count =
+            field.size_bytes / element_bytes.unwrap_or_else(|| size_of_struct(inner)).max(1);
+        let suffix = if is_array { format!("[{count}]") } else { String::new() };
+        let _ = writeln!(out, "    {c_type} {}{suffix};", field.name);
+        let _ = writeln!(
+            asserts,
+            "RSW_STATIC_ASSERT(offsetof(struct {name}, {}) == {}, \"{name}.{}\");",
+            field.name, field.offset_bytes, field.name
+        );
+    }
+    out.push_str("};\n\n");
+    let _ = writeln!(
+        asserts,
+        "RSW_STATIC_ASSERT(sizeof(struct {name}) == {}, \"{name}\");",
+        map.size_bytes
+    );
+}
+
+/// The element type of a Rust array, or the type itself, without its path.
+fn element(type_name: &str) -> &str {
+    let inner = type_name.trim_start_matches('[').split(';').next().unwrap_or_default();
+    inner.trim_end_matches(']').rsplit("::").next().unwrap_or_default().trim()
+}
+
+fn size_of_struct(name: &str) -> usize {
+    let map = rsw_schemas::STRUCTS.iter().find(|map| map.name == name);
+    map.map_or(1, |map| map.size_bytes)
+}
+
+/// The C type, and its bytes if it is a plain one. Bytes are text but where the field's name says otherwise.
+fn c_type(rust: &str, field: &str) -> (String, Option<usize>) {
+    let plain = |name: &str, bytes| (name.to_owned(), Some(bytes));
+    match rust {
+        "u8" if ["payload", "run_id", "boot_id", "magic"].contains(&field) => plain("uint8_t", 1),
+        "u8" => plain("char", 1),
+        "u16" => plain("uint16_t", 2),
+        "u32" => plain("uint32_t", 4),
+        "i32" => plain("int32_t", 4),
+        "u64" => plain("uint64_t", 8),
+        "i64" => plain("int64_t", 8),
+        "f32" => plain("float", 4),
+        "f64" => plain("double", 8),
+        inner => (format!("struct {}", c_name(inner)), None),
+    }
+}
+
+fn c_name(rust: &str) -> String {
+    let mut name = String::from("rsw");
+    for letter in rust.chars() {
+        if letter.is_uppercase() {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+/// A Rust comment as a C one: links to other items become their bare names.
+fn comment(out: &mut String, indent: &str, meaning: &str) {
+    let text =
+        meaning.trim().replace("crate::", "").replace("[`", "").replace("`]", "").replace('`', "");
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    if lines.is_empty() {
+        return;
+    }
+    let joined = lines.join(&format!("\n{indent} * "));
+    let _ = writeln!(out, "{indent}/* {} */", joined.replace("* \n", "*\n"));
+}
+
+const LAYOUT_HEAD: &str = "\
+/* rsw_layout.h: every byte of the plane and of its events, and what it means.
+ *
+ * Made by `cargo run -p xtask -- header` from schemas/src; do not edit. Byte order is the machine's.
+ */
+#ifndef RSW_LAYOUT_H
+#define RSW_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define RSW_STATIC_ASSERT(condition, words) static_assert(condition, words)
+#else
+#define RSW_STATIC_ASSERT(condition, words) _Static_assert(condition, words)
+#endif
+
+/* Kinds of events; the payload is the struct of that name (of joined and left: rsw_presence). */
+";
