@@ -195,9 +195,6 @@ class Batch:
             raise IndexError(at)
         return self._events[at % self._count]
 
-    def __buffer__(self, _flags: int) -> memoryview:
-        return self.view()
-
     def view(self) -> memoryview:
         """The events as bytes, 128 each: for struct.iter_unpack, numpy.frombuffer and the like."""
         return memoryview(self._events).cast("B")[: self._count * c.sizeof(_c.Event)]
@@ -297,14 +294,6 @@ class _Subscription(_Held):
     _close = "rsw_field_close"
 
 
-class _DLDevice(c.Structure):
-    _fields_ = [("device_type", c.c_int32), ("device_id", c.c_int32)]
-
-
-class _DLDataType(c.Structure):
-    _fields_ = [("code", c.c_uint8), ("bits", c.c_uint8), ("lanes", c.c_uint16)]
-
-
 class Loan(_Held):
     """A borrowed frame: read-only memory of the gateway's, stable until released. `with` releases it.
 
@@ -365,11 +354,8 @@ class Batches(_Held):
 _Release = c.CFUNCTYPE(None, c.c_void_p)
 _api = c.pythonapi
 _api.PyCapsule_New.restype, _api.PyCapsule_New.argtypes = c.py_object, [c.c_void_p, c.c_char_p, c.c_void_p]
-_api.PyCapsule_GetPointer.restype = c.c_void_p
-_api.PyCapsule_GetPointer.argtypes = [c.py_object, c.c_char_p]
 _api.PyMem_RawMalloc.restype, _api.PyMem_RawMalloc.argtypes = c.c_void_p, [c.c_size_t]
 _api.PyMem_RawFree.restype, _api.PyMem_RawFree.argtypes = None, [c.c_void_p]
-_api.PyCapsule_IsValid.argtypes = [c.c_void_p, c.c_char_p]
 _raw_pointer = c.PYFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p)(("PyCapsule_GetPointer", c.pythonapi))
 
 
