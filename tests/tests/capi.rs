@@ -165,17 +165,65 @@ fn the_examples_in_c_say_what_the_swarm_says() {
         assert!(line.contains(", 8 rows, mean ci "), "{line}");
     }
 
-    let reports = run(4, &["2"]);
-    assert_eq!(reports.lines().count(), 2, "{reports}");
-    // The built-in agents computed the same matrix, to the last bit.
-    let events = place.ok(&["events", "tail", "-n", "60000", "--json"]).stdout;
-    for line in reports.lines() {
-        let crc = line.split("matrix ").nth(1).expect("a matrix").trim();
-        let crc = u32::from_str_radix(crc, 16).expect("hex").to_string();
-        assert!(events.matches(&crc).count() >= 2, "{line}: {crc}");
+    let reports = run(4, &["5"]);
+    assert_eq!(reports.lines().count(), 5, "{reports}");
+    place.down_and_gone(&[]);
+    place.verified();
+    assert_same_matrices(&place, &reports);
+}
+
+/// What an example reported once its window was full is what both built-in agents reported, to the last bit.
+fn assert_same_matrices(place: &Place, reports: &str) {
+    let sql = "SELECT hex(payload) FROM rs_event WHERE kind = 6 AND source IN (1, 2)";
+    let payloads: Vec<String> = place.rows(sql).iter().map(|row| row[0].to_string()).collect();
+    // A window of 32 ticks and a report every 16: two reports see less than the built-in agents.
+    for line in reports.lines().skip(2) {
+        let tick = line.trim_start_matches("tick ").split(':').next().and_then(|n| n.parse().ok());
+        let tick: u64 = tick.expect("a tick");
+        let crc = line.split("matrix ").nth(1).expect("a matrix");
+        let crc = u32::from_str_radix(crc, 16).expect("hex, and sent");
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        let (tick, crc) = (hex(&tick.to_le_bytes()), hex(&crc.to_le_bytes()));
+        let same = |payload: &&String| {
+            payload.trim_matches('"').starts_with(&tick) && payload.contains(&crc)
+        };
+        assert_eq!(payloads.iter().filter(same).count(), 2, "{line}");
+    }
+}
+
+/// Without an installation of its own: the package where it is, the library where it was installed.
+fn python(place: &Place, script: &Path, args: &[&str]) -> Command {
+    let mut python = command(place, Path::new("python3"), &[]);
+    python.arg(script).args(args);
+    python.env("PYTHONPATH", source("runtime/capi/python")).env("PYTHONDONTWRITEBYTECODE", "1");
+    python.env("RSW_LIBRARY", prefix().join("lib/librsw.so.0"));
+    python
+}
+
+#[test]
+fn the_examples_in_python_say_what_those_in_c_say() {
+    let place = swarm();
+    let programs = ["tail-events", "field-heatmap"].map(|name| example(&place, name));
+    place.up(&[]);
+    let script = |name: &str| source(&format!("agent-proc/examples/python/{name}.py"));
+    let run = |name: &str, args: &[&str]| good(&mut python(&place, &script(name), args)).stdout;
+
+    assert_eq!(run("tail-events", &["500"]), good(&mut command(&place, &programs[0], &["500"])).stdout);
+    let board = run("watch-board", &[]);
+    assert!(board.lines().last().is_some_and(|line| line.contains(" cells of ticks ")), "{board}");
+    let reports = run("my-agent", &["5"]);
+    assert_eq!(reports.lines().count(), 5, "{reports}");
+    assert!(run("field-heatmap", &["python.pgm"]).starts_with("ci 32 x 32, "));
+    let image = std::fs::read(place.folder().join("python.pgm")).expect("the image");
+    assert_eq!(image.len(), "P5\n32 32\n255\n".len() + 32 * 32);
+    good(&mut python(&place, &source("tests/tests/capi/python.py"), &[]));
+    let has_pyarrow = Command::new("python3").args(["-c", "import pyarrow"]).output();
+    if has_pyarrow.is_ok_and(|answer| answer.status.success()) {
+        assert_eq!(run("metrics-batches", &["3"]).lines().count(), 3);
     }
     place.down_and_gone(&[]);
     place.verified();
+    assert_same_matrices(&place, &reports);
 }
 
 #[test]

@@ -1,0 +1,77 @@
+"""What the package promises beyond the examples: loans without a copy, exact errors, releases."""
+
+import rsw
+
+
+def mapping_of(address):
+    """The line of /proc/self/maps that holds an address."""
+    for line in open("/proc/self/maps"):
+        first, last = (int(bound, 16) for bound in line.split()[0].split("-"))
+        if first <= address < last:
+            return line
+    return ""
+
+
+with rsw.connect(name="checker") as swarm:
+    assert swarm.me().name == b"checker" and swarm.state()[0] == rsw.OK
+    assert swarm["tick"] > 0 and swarm.counters()["ticks"] > 0
+    try:
+        swarm["no such cell"]
+        raise SystemExit("a cell that does not exist was read")
+    except KeyError:
+        pass
+    field = swarm.field("ci")
+    with field.loan(timeout_s=10) as loan:
+        cells = loan.memory()
+        assert cells.shape == loan.shape == (32, 32) and cells.readonly
+        line = mapping_of(loan.address)
+        assert " r--s " in line and ".data" in line, f"the cells are not in the gateway's loan: {line}"
+        try:
+            cells[0, 0] = 1.0
+            raise SystemExit("a loan was written")
+        except TypeError:
+            pass
+        assert loan.__array_interface__["data"] == (loan.address, True)
+    try:
+        loan.memory()
+        raise SystemExit("a released loan was read")
+    except ValueError:
+        pass
+    held = [field.loan(timeout_s=10) for _ in range(3)]
+    addresses = {loan.address for loan in held}
+    assert len(addresses) == 3
+    for loan in held:
+        loan.release()
+    assert field.copy().shape == (32, 32)
+    with swarm.events("oldest") as ring:
+        seen = 0
+        while ring.poll()[0] == rsw.OK:
+            seen = ring.stats().received
+        assert seen == ring.stats().next_sequence > 0 and ring.stats().lost == 0
+    stream = swarm.stream(0.0)
+    capsule = stream.__arrow_c_stream__()
+    del capsule  # Nobody took it: its end releases it.
+    batches = swarm.batches()
+    with swarm.events() as ring:
+        for _ in range(1000):
+            batch = batches.next()
+            if batch:
+                break
+            ring.wait(0.01)
+            ring.poll()
+    assert batch.info.rows == 8
+    schema, array = batch.__arrow_c_array__()
+    del schema, array
+    try:
+        batch.__arrow_c_array__()
+        raise SystemExit("a batch was taken twice")
+    except ValueError:
+        pass
+    batches.close()
+closed = swarm
+try:
+    closed.state()
+    raise SystemExit("a closed swarm answered")
+except rsw.Error as error:
+    assert error.status < 0
+print("python: ok")
