@@ -93,7 +93,16 @@ fn headers_are_clean_in_c_and_in_cpp_and_know_rusts_layouts() {
     );
     good(c_compiler("-std=c11").arg("-fsyntax-only").arg(&user));
     let mut cpp = Command::new("g++");
-    cpp.args(["-std=c++17", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c++"]);
+    cpp.args([
+        "-std=c++17",
+        "-pedantic",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fsyntax-only",
+        "-x",
+        "c++",
+    ]);
     good(cpp.arg("-I").arg(prefix().join("include")).arg(&user));
 }
 
@@ -123,7 +132,10 @@ fn pkg_config_leads_to_a_program_that_runs() {
     let flags = good(&mut ask).stdout;
     let program = place.folder().join("knock");
     let mut cc = Command::new("cc");
-    cc.arg("-o").arg(&program).arg(source("tests/tests/capi/knock.c")).args(flags.split_whitespace());
+    cc.arg("-o")
+        .arg(&program)
+        .arg(source("tests/tests/capi/knock.c"))
+        .args(flags.split_whitespace());
     good(&mut cc);
     let mut run = command(&place, &program, &[]);
     let done = good(run.env("LD_LIBRARY_PATH", prefix().join("lib")));
@@ -208,7 +220,10 @@ fn the_examples_in_python_say_what_those_in_c_say() {
     let script = |name: &str| source(&format!("agent-proc/examples/python/{name}.py"));
     let run = |name: &str, args: &[&str]| good(&mut python(&place, &script(name), args)).stdout;
 
-    assert_eq!(run("tail-events", &["500"]), good(&mut command(&place, &programs[0], &["500"])).stdout);
+    assert_eq!(
+        run("tail-events", &["500"]),
+        good(&mut command(&place, &programs[0], &["500"])).stdout
+    );
     let board = run("watch-board", &[]);
     assert!(board.lines().last().is_some_and(|line| line.contains(" cells of ticks ")), "{board}");
     let reports = run("my-agent", &["5"]);
@@ -235,7 +250,9 @@ fn a_c_agent_runs_in_the_sandbox_and_reports() {
         let mut cc = c_compiler("-std=c11");
         cc.arg("-o").arg(&agent).arg(source("agent-proc/examples/c/my-agent.c")).arg(lib);
         good(cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"]));
-        let words = format!("{SWARM}[agent.mine]\ncommand = [\"./my-agent\"]\nisolation = \"{isolation}\"\n");
+        let words = format!(
+            "{SWARM}[agent.mine]\ncommand = [\"./my-agent\"]\nisolation = \"{isolation}\"\n"
+        );
         place.write("swarm.toml", &words);
         place.up(&[]);
         wait_until("it has reported", || {
@@ -244,7 +261,11 @@ fn a_c_agent_runs_in_the_sandbox_and_reports() {
             logs.matches(": cs ").count() >= 2
         });
         let row = place.process("mine");
-        assert_eq!((&row["isolation"], &row["state"]), (&isolation.into(), &"running".into()), "{row}");
+        assert_eq!(
+            (&row["isolation"], &row["state"]),
+            (&isolation.into(), &"running".into()),
+            "{row}"
+        );
         place.down_and_gone(&[]);
         let reports = place.rows("SELECT count(*) FROM rs_event WHERE kind = 6 AND source = 3");
         assert!(reports[0][0].to_string().trim_matches('"').parse::<u64>().expect("a count") >= 2);

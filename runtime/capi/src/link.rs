@@ -108,7 +108,7 @@ impl Link {
     ) -> Answer<Arc<Self>> {
         let mut client = Client::from_fd(socket);
         client.hello(&hello.name, hello.flags).map_err(|error| attach_error(&error))?;
-        let Attached { welcome, plane, mailbox } =
+        let Attached { welcome, plane, mailbox, .. } =
             client.welcome(hello.timeout).map_err(|error| attach_error(&error))?;
         let link = Self {
             inner: Mutex::new(Inner {
@@ -189,7 +189,7 @@ impl Link {
                 Ok(Seen::Changed)
             }
             Ok(ClientEvent::Welcome(attached)) => {
-                let Attached { welcome, plane, mailbox } = *attached;
+                let Attached { welcome, plane, mailbox, .. } = *attached;
                 inner.welcome = welcome;
                 inner.mailbox = mailbox;
                 drop(inner);

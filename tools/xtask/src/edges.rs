@@ -48,6 +48,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rsw-plane",
             "rsw-attach",
             "rsw-loans",
+            "rsw-capi",
             "rsw-config",
             "solver-proc",
         ],
