@@ -250,8 +250,11 @@ fn a_c_agent_runs_in_the_sandbox_and_reports() {
         let mut cc = c_compiler("-std=c11");
         cc.arg("-o").arg(&agent).arg(source("agent-proc/examples/c/my-agent.c")).arg(lib);
         good(cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"]));
+        let mine =
+            std::fs::read_to_string(source("agent-proc/examples/swarm.toml")).expect("a file");
         let words = format!(
-            "{SWARM}[agent.mine]\ncommand = [\"./my-agent\"]\nisolation = \"{isolation}\"\n"
+            "{SWARM}{mine}isolation = \"{isolation}\"
+"
         );
         place.write("swarm.toml", &words);
         place.up(&[]);
@@ -424,4 +427,35 @@ fn a_swarm_of_another_build_is_refused_with_both_versions() {
     assert!(words.contains("abi 9.8 layout 000000000000feed"), "{words}");
     assert!(words.contains(&format!("{:016x}", rsw_schemas::LAYOUT_HASH)), "{words}");
     gateway.join().expect("the gateway");
+}
+
+/// The blocks of a language in a section of the README.
+fn blocks(section: &str, language: &str) -> Vec<String> {
+    let start = format!("```{language}\n");
+    let ends = section.split(&start).skip(1);
+    ends.map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn the_readmes_sixty_seconds_work_as_they_are_written() {
+    let place = swarm();
+    let readme = std::fs::read_to_string(source("README.md")).expect("the README");
+    let section =
+        readme.split("## Attach your agent in sixty seconds").nth(1).expect("the section");
+    let section = section.split("\n## ").next().expect("its end");
+    // The install command but for its first words, which build what is built already.
+    let words = "cargo run --release -p xtask -- ";
+    let install = section.lines().find_map(|line| line.trim().strip_prefix(words));
+    let xtask = binary("xtask");
+    let mut shell = vec![format!("{} {}", xtask.display(), install.expect("the install command"))];
+    place.write("hello.c", &blocks(section, "c").concat());
+    place.write("hello.py", &blocks(section, "python").concat());
+    shell.extend(blocks(section, "sh"));
+    place.up(&[]);
+    let mut run = command(&place, Path::new("sh"), &["-e", "-c", &shell.join("\n")]);
+    let done = good(run.env("HOME", place.folder()).env("PYTHONDONTWRITEBYTECODE", "1"));
+    assert!(done.stdout.contains(" events from "), "{}", done.stdout);
+    assert!(done.stdout.contains("complexity of (32, 32) cells, borrowed: "), "{}", done.stdout);
+    place.ok(&["down"]);
+    place.verified();
 }

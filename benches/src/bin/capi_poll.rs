@@ -135,6 +135,8 @@ fn attach(plane: &impl AsFd) -> *mut rsw_swarm {
         loan_root: [0; 200],
         name: [0; 64],
         wait: text::pack("block"),
+        hello_flags: RSW_CONNECT_OBSERVER,
+        wake_fd: 0,
     };
     // The answer may be there before the question.
     let read_only = memfd::reopen_read_only(plane).expect("a plane");

@@ -20,22 +20,18 @@ const PROGRAMS: [&str; 7] =
 /// Symbols beginning with `rsw_` are versioned and visible, nothing else is.
 const VERSIONS: &str = "RSW_0 {\n    global: rsw_*;\n    local: *;\n};\n";
 
-/// Puts headers, libraries, pkg-config and CMake files, and programs below `prefix`.
+/// Puts headers, libraries, pkg-config and CMake files, the Python package and programs below `prefix`.
 pub(crate) fn install(root: &Path, prefix: &Path) -> Result<(), String> {
     let built = built_folder()?;
     let (lib, bin) = (prefix.join("lib"), prefix.join("bin"));
-    let include = prefix.join("include/rsw");
-    for folder in [&lib.join("pkgconfig"), &lib.join("cmake/Rsw"), &bin, &include] {
+    for folder in [&lib.join("pkgconfig"), &lib.join("cmake/Rsw"), &bin] {
         std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     }
-    let headers = root.join("runtime/capi/include/rsw");
-    for entry in std::fs::read_dir(&headers).map_err(|e| format!("{}: {e}", headers.display()))? {
-        let from = entry.map_err(|e| format!("{}: {e}", headers.display()))?.path();
-        copy(&from, &include.join(from.file_name().unwrap_or_default()))?;
-    }
+    copy_files(&root.join("runtime/capi/include/rsw"), &prefix.join("include/rsw"))?;
     copy(&built.join(STATIC), &lib.join(STATIC))?;
     strip_debug(&lib.join(STATIC))?;
     link_shared(&built.join(STATIC), &lib)?;
+    copy_files(&root.join("runtime/capi/python/rsw"), &prefix.join("share/rsw/python/rsw"))?;
     write(&lib.join("pkgconfig/rsw.pc"), PKG_CONFIG)?;
     write(&lib.join("cmake/Rsw/RswConfig.cmake"), CMAKE)?;
     write(&lib.join("cmake/Rsw/RswConfigVersion.cmake"), CMAKE_VERSION)?;
@@ -86,6 +82,19 @@ fn built_folder() -> Result<PathBuf, String> {
         return Ok(folder.to_owned());
     }
     Err(format!("{STATIC} is not in {}: run `cargo build --release` first", folder.display()))
+}
+
+/// Copies the files of a folder, but no folders in it (caches of Python's).
+fn copy_files(from: &Path, to: &Path) -> Result<(), String> {
+    let fail = |error| format!("{}: {error}", from.display());
+    std::fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
+    for entry in std::fs::read_dir(from).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.is_file() {
+            copy(&path, &to.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
