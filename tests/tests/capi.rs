@@ -46,6 +46,18 @@ fn c_compiler(standard: &str) -> Command {
     command
 }
 
+/// Compiles an example in C++ into the place's folder, against the shared library.
+fn cpp_example(place: &Place, name: &str) -> PathBuf {
+    let to = place.folder().join(format!("{name}-cpp"));
+    let lib = prefix().join("lib");
+    let mut cpp = Command::new("g++");
+    cpp.args(["-std=c++17", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-o"]).arg(&to);
+    cpp.arg("-I").arg(prefix().join("include"));
+    cpp.arg(source(&format!("agent-proc/examples/cpp/{name}.cpp"))).arg("-L").arg(&lib);
+    good(cpp.arg(format!("-Wl,-rpath,{}", lib.display())).arg("-lrsw"));
+    to
+}
+
 /// Compiles a C program into the place's folder, against the shared library.
 fn compile(place: &Place, path: &str) -> PathBuf {
     let from = source(path);
@@ -201,6 +213,28 @@ fn assert_same_matrices(place: &Place, reports: &str) {
         };
         assert_eq!(payloads.iter().filter(same).count(), 2, "{line}");
     }
+}
+
+#[test]
+fn the_examples_in_cpp_say_what_those_in_c_say() {
+    let place = swarm();
+    let c_tail = example(&place, "tail-events");
+    let names = ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
+    let programs = names.map(|name| cpp_example(&place, name));
+    place.up(&[]);
+    let run = |at: usize, args: &[&str]| good(&mut command(&place, &programs[at], args)).stdout;
+    let board = run(0, &[]);
+    assert!(board.lines().last().is_some_and(|line| line.contains(" cells of ticks ")), "{board}");
+    assert_eq!(run(1, &["500"]), good(&mut command(&place, &c_tail, &["500"])).stdout);
+    assert!(run(2, &["cpp.pgm"]).starts_with("ci 32 x 32, "));
+    let image = std::fs::read(place.folder().join("cpp.pgm")).expect("the image");
+    assert_eq!(image.len(), "P5\n32 32\n255\n".len() + 32 * 32);
+    assert_eq!(run(3, &["3"]).matches(", 8 rows, mean ci ").count(), 3);
+    let reports = run(4, &["5"]);
+    assert_eq!(reports.lines().count(), 5, "{reports}");
+    place.down_and_gone(&[]);
+    place.verified();
+    assert_same_matrices(&place, &reports);
 }
 
 /// Without an installation of its own: the package where it is, the library where it was installed.
