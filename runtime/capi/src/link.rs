@@ -204,7 +204,10 @@ impl Link {
             }
             Err(error @ AttachError::Refused { .. }) => {
                 inner.socket = Socket::Down { retry_ns: mono_ns() + RETRY_NS };
-                Err(attach_error(&error))
+                let error = attach_error(&error);
+                // A gateway that has just begun: it will have room, and a plane.
+                let later = [RSW_E_LIMIT, RSW_E_STARTING].contains(&error.status());
+                if later { Ok(Seen::Nothing) } else { Err(error) }
             }
             // The packet is consumed, and what we had still holds.
             Err(error) => Err(attach_error(&error)),

@@ -20,7 +20,7 @@
 #include "rsw_layout.h"
 
 /* Hash of every layout of the plane that this header was made with; see rsw_layout_hash. */
-#define RSW_LAYOUT_HASH UINT64_C(0x5f867b53a16ea5ce)
+#define RSW_LAYOUT_HASH UINT64_C(0x3cddc2047d288cdd)
 
 /* For every struct with struct_size: `struct rsw_options options = RSW_INIT(struct rsw_options);` */
 #ifdef __cplusplus
