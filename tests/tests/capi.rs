@@ -460,7 +460,7 @@ fn a_swarm_of_another_build_is_refused_with_both_versions() {
     assert_eq!(status, -6, "{words}");
     assert!(words.contains("abi 9.8 layout 000000000000feed"), "{words}");
     assert!(words.contains(&format!("{:016x}", rsw_schemas::LAYOUT_HASH)), "{words}");
-    gateway.join().expect("the gateway");
+    assert_eq!(gateway.join().expect("the gateway"), codec::Sent::Done);
 }
 
 /// The blocks of a language in a section of the README.

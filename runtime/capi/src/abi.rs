@@ -56,8 +56,9 @@ pub(crate) unsafe fn read<T: Growing>(what: &str, from: *const T) -> Answer<T> {
     // is the smaller of the two; they do not overlap.
     unsafe { core::ptr::copy_nonoverlapping(from.cast::<u8>(), value.as_mut_ptr().cast(), known) };
     for at in known..size {
+        let byte = from.cast::<u8>().wrapping_add(at);
         // SAFETY: below `size`, so inside what the caller gave us.
-        if unsafe { from.cast::<u8>().add(at).read() } != 0 {
+        if unsafe { byte.read() } != 0 {
             let words = format!(
                 "{what} sets something at byte {at} that this library does not know: install a newer librsw"
             );
@@ -77,11 +78,10 @@ pub(crate) unsafe fn write<T: Growing>(what: &str, to: *mut T, value: T) -> Answ
     let size = unsafe { size_of_struct(what, to.cast_const()) }?;
     let known = size.min(size_of::<T>());
     let head = size_of::<u32>();
+    let from = (&raw const value).cast::<u8>().wrapping_add(head);
+    let to = to.cast::<u8>().wrapping_add(head);
     // SAFETY: `known` is at least `head`, and not more than either side has; they do not overlap, since `value` is ours.
-    unsafe {
-        let from = (&raw const value).cast::<u8>().add(head);
-        core::ptr::copy_nonoverlapping(from, to.cast::<u8>().add(head), known - head);
-    }
+    unsafe { core::ptr::copy_nonoverlapping(from, to, known - head) };
     Ok(())
 }
 

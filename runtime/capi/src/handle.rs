@@ -150,9 +150,11 @@ pub(crate) fn enter<T: Object, R>(
     work: impl FnOnce(&mut T) -> Answer<R>,
 ) -> Answer<R> {
     let inside = Inside::enter::<T>(handle.addr() as u64)?;
-    // SAFETY: `inside` proves that we are the owner and that our mark names the handle (I1), whose kind says that the
-    // object is a `T`; nobody else touches it before `inside` is dropped, which `work` does not outlive.
-    let object = unsafe { &mut *(*inside.slot.object.get()).cast::<T>() };
+    // SAFETY: `inside` proves that we are the owner and that our mark names the handle (I1): nobody else touches the slot.
+    let object = unsafe { *inside.slot.object.get() }.cast::<T>();
+    // SAFETY: its kind says that the object is a `T`, and again I1: the borrow ends before `inside` is dropped, since
+    // `work` does not outlive it.
+    let object = unsafe { &mut *object };
     work(object)
 }
 
@@ -355,6 +357,11 @@ mod tests {
         ALONE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the handle whole: a closure that took its pointer alone could not be sent.
+    fn use_it<R>(handle: Handle, work: impl FnOnce(&mut Thing) -> Answer<R>) -> Answer<R> {
+        enter::<Thing, _>(handle.0, work)
+    }
+
     fn read(handle: Handle) -> Answer<u64> {
         enter::<Thing, _>(handle.0, |thing| Ok(thing.0))
     }
@@ -397,10 +404,9 @@ mod tests {
         // Not atomic: two threads inside at once would lose counts, and a sanitizer would tell.
         let counted: u64 = std::thread::scope(|scope| {
             let count = || {
-                let handle = handle;
                 let mut done = 0;
                 while done < 2_000 {
-                    let added = enter::<Thing, _>(handle.0, |thing| {
+                    let added = use_it(handle, |thing| {
                         let before = thing.0;
                         std::hint::black_box(&mut *thing);
                         thing.0 = before + 1;
@@ -426,8 +432,7 @@ mod tests {
         let (entered, leave) = (AtomicBool::new(false), AtomicBool::new(false));
         std::thread::scope(|scope| {
             let there = scope.spawn(|| {
-                let handle = handle;
-                enter::<Thing, _>(handle.0, |thing| {
+                use_it(handle, |thing| {
                     entered.store(true, Ordering::Release);
                     while !leave.load(Ordering::Acquire) {
                         std::thread::yield_now();
