@@ -18,7 +18,7 @@
 //! # What is told
 //! Every event, or exactly which ones were lost, as a reader without a runtime is told, and across restarts of the
 //! kernel: sequences run on. Between events: a kernel that shows no sign of life ([`Told::Stale`]), a new generation
-//! of the plane, a gateway that is gone or back. `None` is the end of the swarm.
+//! of the plane, a gateway that is gone or back. `None` is the end of the swarm, behind its last event.
 //!
 //! # Waiting
 //! The task is woken by the eventfd (see [`rsw_attach::wake`] for why no wake is lost), by the gateway's socket, and
@@ -29,8 +29,8 @@
 //! `Stream::poll_next`.
 //!
 //! # Signs of life
-//! `next` writes the client's page: cursor, received, lost, heartbeat; `runtime ps` shows them. So a launched agent
-//! that does not await it for ten seconds is hung, for the supervisor, and started again.
+//! `next` writes the client's page now and then: cursor, received, lost, heartbeat; `runtime ps` shows them. So a
+//! launched agent that does not await it for ten seconds is hung, for the supervisor, and started again.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -82,7 +82,8 @@ pub enum Told {
     },
     /// It is alive after all.
     Alive,
-    /// The kernel was restarted: what follows comes from a new plane. Everything of the old one was told before.
+    /// The kernel was restarted: what follows comes from a new plane, and nothing is stale any more. Everything of the
+    /// old one was told before.
     Generation {
         /// Number of the new one.
         generation: u64,
@@ -127,6 +128,10 @@ pub struct Ring {
     tick: u64,
     /// Received and lost of the readers before this one.
     before: (u64, u64),
+    /// `CLOCK_MONOTONIC` of the last look at everything.
+    looked_mono_ns: u64,
+    /// Nothing comes any more but what is in the ring.
+    ending: bool,
     ended: bool,
 }
 
@@ -181,6 +186,8 @@ impl Ring {
             streak: 0,
             tick: 0,
             before: (0, 0),
+            looked_mono_ns: mono_ns(),
+            ending: false,
             ended: false,
         };
         ring.take_wake()?;
@@ -216,9 +223,13 @@ impl Ring {
             if self.streak >= STREAK_MAX {
                 self.streak = 0;
                 self.look_around(cx)?;
-                self.post();
                 cx.waker().wake_by_ref();
                 return Ok(Poll::Pending);
+            }
+            // Whoever takes its time with each event of a ring that is never empty lives all the same.
+            if mono_ns().saturating_sub(self.looked_mono_ns) > LOOK.as_nanos() as u64 {
+                self.look_around(cx)?;
+                continue;
             }
             match self.reader.poll() {
                 Polled::Event { sequence, slot } => {
@@ -236,6 +247,10 @@ impl Ring {
                 self.switch(plane);
                 continue;
             }
+            if self.ending {
+                self.ended = true;
+                continue;
+            }
             // Cleared before the ring is polled again: a commit after that poll signals after the clear.
             let signalled = match &mut self.wake {
                 Some(wake) => wake.poll_clear(cx).map_err(RingError::Runtime)?,
@@ -244,7 +259,6 @@ impl Ring {
             if signalled || self.look_around(cx)? {
                 continue;
             }
-            self.post();
             return Ok(Poll::Pending);
         }
     }
@@ -256,7 +270,8 @@ impl Ring {
             self.look_at_kernel();
             again = true;
         }
-        while let Poll::Ready(said) = self.link.poll(cx) {
+        while !self.ending {
+            let Poll::Ready(said) = self.link.poll(cx) else { break };
             again = true;
             match said? {
                 Said::Plane(plane) => self.next_plane = Some(*plane),
@@ -265,15 +280,22 @@ impl Ring {
                     self.told.push_back(Told::GatewayGone);
                     // Its thread signals no more.
                     self.wake = None;
-                    self.ended = self.plane().state() == Some(KernelState::Stopped);
                 }
-                Said::Ended => self.ended = true,
-            }
-            if self.ended {
-                break;
+                Said::Ended => self.ending = true,
             }
         }
+        // On the way down the gateway goes first, and the kernel may still have something to say.
+        if !self.ending && self.link.is_down() && self.has_stopped() {
+            self.ending = true;
+            again = true;
+        }
+        self.looked_mono_ns = mono_ns();
+        self.post();
         Ok(again)
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.next_plane.as_ref().unwrap_or(self.plane()).state() == Some(KernelState::Stopped)
     }
 
     fn look_at_kernel(&mut self) {
@@ -299,11 +321,12 @@ impl Ring {
         // Our plane stays until it is drained.
         let plane = self.attached.plane.clone();
         self.attached = Attached { plane, ..attached };
-        self.take_wake()?;
         if incarnation != before {
+            // Whoever signalled it is gone.
+            self.wake = None;
             self.told.push_back(Told::Gateway { incarnation });
         }
-        Ok(())
+        self.take_wake()
     }
 
     fn take_wake(&mut self) -> Result<(), RingError> {

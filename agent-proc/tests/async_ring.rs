@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::task::Poll;
 use std::time::Duration;
 
-use agent_proc::ring::{Ring, RingError, STREAK_MAX, Told};
+use agent_proc::ring::{LOOK, Ring, RingError, STREAK_MAX, Told};
 use rsw_attach::{AttachError, Sent};
 use rsw_os::Signal;
 use rsw_schemas::event::{EventKind, Report, Slot, Tick};
@@ -152,8 +152,47 @@ fn killed_kernels_and_gateways_are_told_and_no_event_is_skipped() {
         }
         // A ring of 65,536 slots is not lapped by who reads it.
         assert_eq!(account.ring.lost(), 0, "{:?}", account.told);
+        // More than a streak is in the ring when the end shows.
+        wait_until("there is much to read", || account.ring.lag() > 4 * u64::from(STREAK_MAX));
         place.ok(&["down"]);
         account.drain().await;
+        assert_eq!(account.next, place.verified().0, "the end came before the last event");
+    });
+}
+
+/// On the way down the gateway goes first. A kernel that takes its time after that still publishes, and then ends.
+#[test]
+fn the_end_comes_after_the_last_event_of_a_kernel_that_outlives_the_gateway() {
+    let place = swarm(&[]);
+    block_on(async {
+        let mut account = Account::new(Ring::connect(socket(&place), "async").await.unwrap());
+        account.ticks(3).await;
+        let kernel = place.pid("kernel");
+        signal(kernel, Signal::Stop);
+        let mut down =
+            place.command(&["down", "--grace", "60", "--timeout", "60"]).spawn().unwrap();
+        account.until("the loss of the gateway", |told| *told == Told::GatewayGone).await;
+        signal(kernel, Signal::Continue);
+        account.drain().await;
+        assert!(down.wait().unwrap().success());
+        assert_eq!(account.next, place.verified().0, "{:?}", account.told);
+    });
+}
+
+/// A caller that spends long on each event, with a ring that is never empty: it lives, and `ps` shows it.
+#[test]
+fn a_caller_that_takes_its_time_beats_all_the_same() {
+    let place = swarm(&["--set", "tick.rate_hz=0"]);
+    block_on(async {
+        let mut account = Account::new(Ring::connect(socket(&place), "slow").await.unwrap());
+        wait_until("there is much to read", || account.ring.lag() > 8 * u64::from(STREAK_MAX));
+        let shown = || place.process("slow")["received_events"].as_u64().unwrap();
+        let before = shown();
+        for _ in 0..STREAK_MAX / 2 {
+            account.next().await;
+            std::thread::sleep(LOOK / 20);
+        }
+        assert!(shown() > before, "nothing was reported in {} events", STREAK_MAX / 2);
     });
 }
 

@@ -118,6 +118,11 @@ impl Link {
         }
     }
 
+    /// Whether there is no gateway, as far as anybody knows.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self.state, State::Down { .. })
+    }
+
     fn welcomed(&mut self) {
         self.gone_since = None;
         if let State::Up { welcomed, .. } = &mut self.state {
