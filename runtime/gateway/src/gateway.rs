@@ -24,7 +24,7 @@ use crate::error::GatewayError;
 use crate::kernel_link::KernelLink;
 use crate::lender::{Lender, LenderCounts};
 use crate::report::{Bounds, RateLimit};
-use crate::waker::Wakers;
+use crate::waker::{Kind, Wakers};
 use crate::welcome::{Host, Plane, check_abi, plane_changed, refuse};
 
 /// Longest wait: alerts that were held back and strangers that keep silent are looked at this often.
@@ -221,7 +221,6 @@ impl<'fd> Gateway<'fd> {
             (None, None) => {}
         }
         for at in (0..self.clients.len()).rev() {
-            self.wake_if_asked(at)?;
             self.announce(at)?;
         }
         Ok(())
@@ -248,6 +247,7 @@ impl<'fd> Gateway<'fd> {
 
     /// Sends a welcome, or remembers that it is owed. A client that is gone shows at its next packet.
     fn welcome(&mut self, at: usize) {
+        self.wake_if_asked(at);
         let (Some(plane), client) = (&self.plane, &mut self.clients[at]) else { return };
         let sent = self.host.welcome(client, plane);
         client.owes_welcome = matches!(sent, Ok(Sent::WouldBlock));
@@ -333,7 +333,6 @@ impl<'fd> Gateway<'fd> {
             }
         }
         self.clients[at].hello_flags = hello.flags;
-        self.wake_if_asked(at)?;
         self.welcome(at);
         let client = &mut self.clients[at];
         if !std::mem::replace(&mut client.greeted, true) && client.role != Role::Observer {
@@ -343,13 +342,16 @@ impl<'fd> Gateway<'fd> {
     }
 
     /// An eventfd for who asked for one, once there is a plane to wake from.
-    fn wake_if_asked(&mut self, at: usize) -> Result<(), GatewayError> {
-        let (Some(plane), client) = (&self.plane, &mut self.clients[at]) else { return Ok(()) };
+    fn wake_if_asked(&mut self, at: usize) {
+        let (Some(plane), client) = (&self.plane, &mut self.clients[at]) else { return };
         if client.hello_flags & hello_flag::WAKE_FD != 0 && client.waker.is_none() {
-            let threads_max = self.host.site_count as usize + GUESTS_MAX;
-            client.waker = self.wakers.start(&plane.reader, threads_max)?;
+            let (kind, here_max) = match client.role {
+                Role::Seat => (Kind::Seat, self.host.site_count as usize),
+                _ => (Kind::Guest, GUESTS_MAX),
+            };
+            // The thread of one that has just left takes a moment to end.
+            client.waker = self.wakers.start(&plane.reader, kind, 2 * here_max);
         }
-        Ok(())
     }
 
     /// Gives a stranger an id, a name and a mailbox; false if the supervisor cannot be told.
@@ -423,6 +425,7 @@ impl<'fd> Gateway<'fd> {
             }
         }
         self.clients.retain(|client| !client.overstays(now_ns));
+        self.wakers.sweep();
         Ok(())
     }
 
