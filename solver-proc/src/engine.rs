@@ -214,16 +214,21 @@ impl Engine {
         let steps = Steps { first: (self.tick - 1) * u64::from(self.steps), count: self.steps };
         steps.run(workers, wave, sources, feeds, self.tick);
         let solved = Instant::now();
-        let magnitude = meter.remember(wave.u(), workers);
+        let evaluated = (self.tick - 1).is_multiple_of(self.every_ticks);
+        let take_in = |meter: &mut Meter, wave: &Wave| match evaluated {
+            true => meter.survey(wave.u(), workers),
+            false => meter.remember(wave.u(), workers),
+        };
+        let magnitude = take_in(meter, wave);
         let diverged = magnitude.is_nan() || magnitude > MAGNITUDE_MAX;
         if diverged {
-            self.wave.rest();
-            self.meter.clear();
-            self.meter.remember(self.wave.u(), &self.workers);
+            wave.rest();
+            meter.clear();
+            take_in(meter, wave);
         }
-        let evaluated = (self.tick - 1).is_multiple_of(self.every_ticks);
         if evaluated {
-            self.evaluate();
+            self.summary = self.meter.measure(self.wave.u(), &self.workers);
+            self.energy = self.energy_meter.measure(&self.wave, &self.workers);
         }
         self.update_sites();
         event::collect(&mut self.events, &self.sources, &self.annotations, self.tick);

@@ -29,30 +29,6 @@ fn add_products<T: Real>(lanes: &mut [f64], [a, b, c, d]: [&[T]; 4]) {
     }
 }
 
-/// Sum of a row of singles: blocks of 128 in single precision, 16 lanes wide, their sums in double.
-#[inline(always)]
-pub(crate) fn sum_f32(row: &[f32]) -> f64 {
-    const WIDE: usize = 2 * LANES;
-    let mut total = 0.0f64;
-    let mut lanes = [0.0f64; WIDE];
-    for block in row.chunks(8 * WIDE) {
-        let mut singles = [0.0f32; WIDE];
-        let (chunks, rest) = block.as_chunks::<WIDE>();
-        for chunk in chunks {
-            for (single, value) in singles.iter_mut().zip(chunk) {
-                *single += value;
-            }
-        }
-        for (lane, single) in lanes.iter_mut().zip(singles) {
-            *lane += f64::from(single);
-        }
-        for value in rest {
-            total += f64::from(*value);
-        }
-    }
-    total + lanes.iter().sum::<f64>()
-}
-
 /// Largest magnitude; NaN if any value is not finite.
 #[inline(always)]
 pub(crate) fn magnitude<T: Real>(values: &[T]) -> f64 {
@@ -108,7 +84,6 @@ mod tests {
         for count in [0usize, 1, 7, 8, 9, 1000] {
             let row: Vec<f32> = (0..count).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
             let naive: f64 = row.iter().map(|v| f64::from(*v)).sum();
-            assert_eq!(super::sum_f32(&row), naive);
             let (ones, zeros) = (vec![1.0; count], vec![0.0; count]);
             assert_eq!(super::sum_products([&row, &zeros], [&ones, &zeros]), naive);
             let low = row.iter().copied().fold(f32::INFINITY, f32::min);
@@ -132,11 +107,5 @@ mod tests {
             }
         }
         assert_eq!(super::magnitude::<f64>(&[]), 0.0);
-    }
-
-    #[test]
-    fn a_sum_over_two_to_the_25_ones_does_not_stall() {
-        let ones = vec![1.0; 1 << 25];
-        assert_eq!(super::sum_f32(&ones), 33_554_432.0);
     }
 }

@@ -10,6 +10,7 @@ pub mod boxes;
 pub mod index;
 pub mod memory;
 pub mod meter;
+mod sweep;
 pub mod threshold;
 pub mod window;
 

@@ -104,6 +104,12 @@ impl Workers {
         }
     }
 
+    /// The vector instructions, for work that names them.
+    #[inline(always)]
+    pub(crate) fn arch(&self) -> pulp::Arch {
+        self.simd
+    }
+
     fn alone(&self) -> bool {
         self.threads() == 1
     }

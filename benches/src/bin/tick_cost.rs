@@ -1,17 +1,22 @@
 //! Prints what a tick costs, solver and metrics apart: `tick_cost [--smoke]`.
 //!
-//! Goal: the ratio of a full evaluation of the metrics to a step of the solver, on one machine, in one
-//! run. Non-goal: absolute figures that another machine could be held to.
+//! Goal: the ratio of a full frame of the metrics (D global and per tile, C, G, tau, CI, every cell) to
+//! a step of the solver, on one machine, in one run; its survey (threshold, set, boxes) and its sweep
+//! (memory, windows, index) apart. What a tick adds to it, the energy, is in the last column only.
+//! Non-goal: absolute figures that another machine could be held to.
 //! With `--smoke` a few ticks run and a hash of every field is printed, the same on all machines.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rsw_benches::{Spread, hash, machine};
 use rsw_config::{NamedSource, SourceSection, SwarmConfig, Topology};
 use solver_proc::engine::Engine;
+use solver_proc::metrics::Meter;
+use solver_proc::workers::Workers;
 
 /// Fields by side, and ticks of one run.
 const CASES: [(u32, usize); 2] = [(256, 400), (1024, 30)];
@@ -31,41 +36,91 @@ fn measure() -> Result<(), Box<dyn Error>> {
     println!("{}", machine());
     println!("8 steps a tick, metrics at every tick; medians of {RUNS} runs (smallest..largest)");
     println!(
-        "{:>7} {:>11} {:>26} {:>8} {:>28} {:>14}",
-        "threads", "field", "a step, us", "Gcell/s", "metrics, us", "metrics/step"
+        "{:>7} {:>11} {:>22} {:>8} {:>24} {:>24} {:>24} {:>11} {:>17}",
+        "threads",
+        "field",
+        "a step, us",
+        "Gcell/s",
+        "survey, us",
+        "sweep, us",
+        "frame, us",
+        "frame/step",
+        "with energy, us"
     );
     for threads in THREADS {
         for (side, ticks) in CASES {
-            let mut engine = engine(side, threads)?;
+            let mut bench = Bench::new(side, threads)?;
             // The waves fill the field first.
             for _ in 0..side / 4 {
-                engine.tick();
+                bench.tick();
             }
-            let runs: Vec<[f64; 2]> = (0..RUNS).map(|_| run(&mut engine, ticks)).collect();
-            let spread = |of: fn(&[f64; 2]) -> f64| Spread::of(runs.iter().map(of).collect());
-            let (step, metrics) = (spread(|run| run[0]), spread(|run| run[1]));
-            let ratio = spread(|run| run[1] / run[0]);
-            let (Some(step), Some(metrics), Some(ratio)) = (step, metrics, ratio) else { continue };
+            let runs: Vec<[f64; 5]> = (0..RUNS).map(|_| bench.run(ticks)).collect();
+            let spread = |of: &dyn Fn(&[f64; 5]) -> f64| Spread::of(runs.iter().map(of).collect());
+            let columns = [
+                spread(&|run| run[0]),
+                spread(&|run| run[1]),
+                spread(&|run| run[2]),
+                spread(&|run| run[3]),
+                spread(&|run| run[4]),
+                spread(&|run| run[3] / run[0]),
+            ];
+            let [Some(step), Some(survey), Some(sweep), Some(frame), Some(all), Some(ratio)] =
+                columns
+            else {
+                continue;
+            };
             let rate = f64::from(side).powi(2) / step.median / 1e3;
             println!(
-                "{threads:>7} {:>11} {step:>26} {rate:>8.2} {metrics:>28} {:>14.1}",
+                "{threads:>7} {:>11} {step:>22} {rate:>8.2} {survey:>24} {sweep:>24} {frame:>24} {:>11.1} {:>17.1}",
                 format!("{side} x {side}"),
-                ratio.median
+                ratio.median,
+                all.median,
             );
         }
     }
     Ok(())
 }
 
-/// Median cost of a step and of an evaluation over `ticks` ticks, in us.
-fn run(engine: &mut Engine, ticks: usize) -> [f64; 2] {
-    let (mut solver, mut metrics) = (Vec::with_capacity(ticks), Vec::with_capacity(ticks));
-    for _ in 0..ticks {
-        let report = engine.tick();
-        solver.push(report.solver_ns);
-        metrics.push(report.metrics_ns);
+/// An engine, and a meter of its own on the engine's field.
+struct Bench {
+    engine: Engine,
+    meter: Meter,
+    workers: Workers,
+}
+
+impl Bench {
+    fn new(side: u32, threads: usize) -> Result<Self, Box<dyn Error>> {
+        let (engine, topology) = (engine(side, threads)?, topology(side));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let seconds = topology.tick_period_ns as f64 * 1e-9;
+        let (nx, ny) = (engine.nx(), engine.ny());
+        let meter = Meter::new(nx, ny, &topology.config.metrics, seconds)?;
+        Ok(Self { engine, meter, workers: Workers::new(Arc::new(pool)) })
     }
-    [median_us(&mut solver) / 8.0, median_us(&mut metrics)]
+
+    /// A step, the survey, the sweep, both, and what the engine's own metrics took, in ns.
+    fn tick(&mut self) -> [u64; 5] {
+        let report = self.engine.tick();
+        let (u, begun) = (self.engine.wave().u(), Instant::now());
+        self.meter.survey(u, &self.workers);
+        let surveyed = Instant::now();
+        self.meter.measure(u, &self.workers);
+        let done = Instant::now();
+        let ns = |from: Instant, to: Instant| (to - from).as_nanos() as u64;
+        let (survey, sweep) = (ns(begun, surveyed), ns(surveyed, done));
+        [report.solver_ns / 8, survey, sweep, survey + sweep, report.metrics_ns]
+    }
+
+    /// Median costs over `ticks` ticks, in us.
+    fn run(&mut self, ticks: usize) -> [f64; 5] {
+        let mut samples: [Vec<u64>; 5] = std::array::from_fn(|_| Vec::with_capacity(ticks));
+        for _ in 0..ticks {
+            for (samples, sample) in samples.iter_mut().zip(self.tick()) {
+                samples.push(sample);
+            }
+        }
+        samples.map(|mut samples| median_us(&mut samples))
+    }
 }
 
 fn median_us(samples_ns: &mut [u64]) -> f64 {

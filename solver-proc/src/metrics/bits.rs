@@ -1,6 +1,7 @@
 //! A field as a set: one bit a cell, 64 to a word, every row on its own words.
 
-use crate::workers::{Workers, strip_rows};
+use super::sweep::BLOCK;
+use crate::workers::{STRIPS_MAX, Workers, strip_rows};
 
 /// Bit patterns of single-precision magnitudes order as the magnitudes do, NaN above infinity.
 #[inline(always)]
@@ -21,23 +22,41 @@ impl Bits {
         Self { nx, ny, words: vec![0; nx.div_ceil(64) * ny] }
     }
 
-    /// Becomes the set of `field` (row-major) above `theta`.
-    pub fn fill(&mut self, field: &[f32], theta: f32, workers: &Workers) {
+    /// Becomes the set of `field` (row-major) above `theta`; returns the largest magnitude there.
+    pub fn fill(&mut self, field: &[f32], theta: f32, workers: &Workers) -> f32 {
         let least = magnitude_bits(theta).max(1);
-        let (nx, width) = (self.nx, self.nx.div_ceil(64));
-        let rows = strip_rows(self.ny);
-        let jobs = self.words.chunks_mut(rows * width).zip(field.chunks(rows * nx));
+        let mut peaks = [[0u32; BLOCK]; STRIPS_MAX];
+        let jobs = self.strips(field).zip(peaks.iter_mut());
+        let arch = workers.arch();
         workers.each(
             jobs,
             #[inline(always)]
-            |(words, field)| {
-                for (words, row) in words.chunks_exact_mut(width).zip(field.chunks_exact(nx)) {
-                    for (word, cells) in words.iter_mut().zip(row.chunks(64)) {
-                        *word = pack(cells, least);
-                    }
-                }
+            |(strip, peak)| {
+                strip.each(
+                    #[inline(always)]
+                    |_, word, cells| [*word] = above(arch, cells, [least], peak),
+                );
             },
         );
+        f32::from_bits(peaks.as_flattened().iter().fold(0, |peak, lane| peak.max(*lane)))
+    }
+
+    /// The words of each strip with the cells they stand for, from the last strip to the first.
+    pub(crate) fn strips<'a>(&'a mut self, field: &'a [f32]) -> impl Iterator<Item = Strip<'a>> {
+        let (nx, width, rows) = (self.nx, self.nx.div_ceil(64), strip_rows(self.ny));
+        let words = self.words.chunks_mut(rows * width).zip(field.chunks(rows * nx));
+        let strips = words.enumerate().map(move |(k, (words, field))| Strip {
+            nx,
+            first: k * rows * width,
+            words,
+            field,
+        });
+        strips.rev()
+    }
+
+    /// Takes in the cell with bit `at % 64` of word `at / 64`.
+    pub(crate) fn insert(&mut self, at: usize) {
+        self.words[at / 64] |= 1 << (at % 64);
     }
 
     /// Whether cell (x, y) is in the set.
@@ -56,19 +75,80 @@ impl Bits {
     }
 }
 
-/// At most 64 cells as bits. A byte for each cell first, because that is a loop of vectors, then
-/// eight bytes to eight bits by one multiplication.
+/// The words of a strip of rows, and the cells they stand for.
+pub(crate) struct Strip<'a> {
+    nx: usize,
+    first: usize,
+    words: &'a mut [u64],
+    field: &'a [f32],
+}
+
+impl Strip<'_> {
+    /// Does `work` on every word, with its index and its cells, from the last row to the first: the
+    /// metrics then begin with the rows that were looked at last, which are still in the cache.
+    #[inline(always)]
+    pub(crate) fn each(self, mut work: impl FnMut(usize, &mut u64, &[f32; 64])) {
+        let width = self.nx.div_ceil(64);
+        let rows = self.words.chunks_exact_mut(width).zip(self.field.chunks_exact(self.nx));
+        for (y, (words, row)) in rows.enumerate().rev() {
+            let (whole, rest) = row.as_chunks::<64>();
+            let first = self.first + y * width;
+            for (x, (word, cells)) in words.iter_mut().zip(whole).enumerate() {
+                work(first + x, word, cells);
+            }
+            if let (Some(word), false) = (words.get_mut(whole.len()), rest.is_empty()) {
+                // Silence, which is in no set.
+                let mut cells = [0.0; 64];
+                cells[..rest.len()].copy_from_slice(rest);
+                work(first + whole.len(), word, &cells);
+            }
+        }
+    }
+}
+
+/// For each of the patterns, the cells whose magnitude is at or above it. Raises `peak` to the largest.
 #[inline(always)]
-fn pack(cells: &[f32], least: u32) -> u64 {
+pub(crate) fn above<const N: usize>(
+    arch: pulp::Arch,
+    cells: &[f32; 64],
+    patterns: [u32; N],
+    peak: &mut [u32; BLOCK],
+) -> [u64; N] {
+    let mut magnitudes = [[0u32; BLOCK]; 4];
+    let (blocks, _) = cells.as_chunks::<BLOCK>();
+    for (magnitudes, cells) in magnitudes.iter_mut().zip(blocks) {
+        for l in 0..BLOCK {
+            magnitudes[l] = magnitude_bits(cells[l]);
+            peak[l] = peak[l].max(magnitudes[l]);
+        }
+    }
+    let mut words = [0; N];
+    // Loops and no iterators: what is not inlined here would be compiled without these instructions.
+    #[cfg(target_arch = "x86_64")]
+    if let pulp::Arch::V4(simd) = arch {
+        for (word, least) in words.iter_mut().zip(patterns) {
+            let least = simd.splat_u32x16(least);
+            for (k, block) in magnitudes.iter().enumerate() {
+                let pulp::b16(bits) = simd.cmp_ge_u32x16(pulp::cast(*block), least);
+                *word |= u64::from(bits) << (k * BLOCK);
+            }
+        }
+        return words;
+    }
+    let _ = arch;
+    for (word, least) in words.iter_mut().zip(patterns) {
+        *word = pack(magnitudes.as_flattened(), least);
+    }
+    words
+}
+
+/// 64 cells as bits. A byte for each cell first, because that is a loop of vectors, then eight bytes
+/// to eight bits by one multiplication.
+#[inline(always)]
+fn pack(magnitudes: &[u32], least: u32) -> u64 {
     let mut bytes = [0u8; 64];
-    if let Ok(cells) = <&[f32; 64]>::try_from(cells) {
-        for (byte, cell) in bytes.iter_mut().zip(cells) {
-            *byte = u8::from(magnitude_bits(*cell) >= least);
-        }
-    } else {
-        for (byte, cell) in bytes.iter_mut().zip(cells) {
-            *byte = u8::from(magnitude_bits(*cell) >= least);
-        }
+    for (byte, magnitude) in bytes.iter_mut().zip(magnitudes) {
+        *byte = u8::from(*magnitude >= least);
     }
     let (eights, _) = bytes.as_chunks::<8>();
     eights.iter().rev().fold(0, |word, eight| {

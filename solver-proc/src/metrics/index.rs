@@ -7,118 +7,77 @@
 use rsw_config::{Coherence, Gain, MetricsSection};
 
 use super::boxes::Pyramid;
-use super::window::Quantity;
+use super::sweep::fma;
+use crate::cells::Cells;
+
+/// Added to the square of a mean and taken off again: nothing smaller is left of it, and no slow
+/// subnormal number.
+const GRAIN: f32 = f32::from_bits((127 - 116) << 23);
 
 /// The parameters, in single precision.
 #[derive(Debug, Clone, Copy)]
 pub struct Index {
     gain: Gain,
-    coherence: Coherence,
     inverse_a_ref: f32,
-    s0_squared: f32,
-    eps: f32,
+    /// Coherence is `scale / (offset + var)` in both of its forms.
+    coherence_scale: f32,
+    coherence_offset: f32,
     alpha: f32,
     inverse_tau0: f32,
     d_exponent: f32,
 }
 
-/// Means over the window, and what is there already.
-pub(crate) struct Row<'a> {
-    /// Mean and variance of u.
-    pub(crate) mean: &'a [f32],
-    pub(crate) variance: &'a [f32],
-    /// Mean of what the gain wants, unless that is made of mean and variance.
-    pub(crate) level: Option<&'a [f32]>,
-    pub(crate) dwell: &'a [f32],
-    /// D; overwritten by its power.
-    pub(crate) dimension: &'a mut [f32],
-}
-
-/// What comes out.
-pub(crate) struct Out<'a> {
-    pub(crate) ci: &'a mut [f32],
-    pub(crate) coherence: &'a mut [f32],
-    pub(crate) gain: &'a mut [f32],
+/// What a cell comes to.
+#[derive(Clone, Copy)]
+pub(crate) struct Cell {
+    pub(crate) ci: f32,
+    pub(crate) coherence: f32,
+    pub(crate) gain: f32,
 }
 
 impl Index {
     /// The index as the swarm file wants it.
     pub fn new(section: &MetricsSection) -> Self {
+        let [scale, offset] = match section.coherence {
+            Coherence::Bounded => [section.s0.powi(2); 2],
+            Coherence::Raw => [1.0, section.coherence_eps],
+        };
         Self {
             gain: section.gain,
-            coherence: section.coherence,
             inverse_a_ref: (1.0 / section.a_ref) as f32,
-            s0_squared: section.s0.powi(2) as f32,
-            eps: section.coherence_eps as f32,
+            coherence_scale: scale as f32,
+            coherence_offset: offset as f32,
             alpha: section.alpha as f32,
             inverse_tau0: (1.0 / section.tau0) as f32,
             d_exponent: section.d_exponent as f32,
         }
     }
 
-    /// What the gain averages over its window; `None` where it follows from mean and variance of u.
-    pub fn gain_quantity(&self) -> Option<Quantity> {
-        match self.gain {
-            Gain::Rms => None,
-            Gain::Abs => Some(Quantity::Magnitude),
-            Gain::Envelope => Some(Quantity::Envelope),
-        }
+    /// The form of the gain: for `rms`, mean and variance of u are enough.
+    pub fn gain(&self) -> Gain {
+        self.gain
     }
 
-    /// One row of the three fields.
+    /// Gain from mean and variance: `<u^2>` is the sum of two squares, neither taken from the other.
     #[inline(always)]
-    pub(crate) fn row(&self, row: Row<'_>, out: Out<'_>) {
-        if self.d_exponent != 1.0 {
-            for d in row.dimension.iter_mut() {
-                *d = libm::powf(*d, self.d_exponent);
-            }
-        }
-        let count = row.dwell.len();
-        let (mean, variance) = (&row.mean[..count], &row.variance[..count]);
-        let (dimension, dwell) = (&row.dimension[..count], row.dwell);
-        let Out { ci, coherence, gain } = out;
-        let (ci, coherence, gain) = (&mut ci[..count], &mut coherence[..count], &mut gain[..count]);
-        let to_gain = self.inverse_a_ref;
-        match row.level {
-            Some(level) => {
-                for (gain, level) in gain.iter_mut().zip(level) {
-                    *gain = level * to_gain;
-                }
-            }
-            None => {
-                for x in 0..count {
-                    // <u^2> is the sum of two squares, of which neither is taken from the other.
-                    gain[x] = (square(mean[x]) + variance[x]).sqrt() * to_gain;
-                }
-            }
-        }
-        match self.coherence {
-            Coherence::Bounded => {
-                let s0_squared = self.s0_squared;
-                for (c, variance) in coherence.iter_mut().zip(variance) {
-                    *c = s0_squared / (s0_squared + variance);
-                }
-            }
-            Coherence::Raw => {
-                let eps = self.eps;
-                for (c, variance) in coherence.iter_mut().zip(variance) {
-                    *c = 1.0 / (variance + eps);
-                }
-            }
-        }
-        let (alpha, inverse_tau0) = (self.alpha, self.inverse_tau0);
-        for x in 0..count {
-            let lasting = one_minus_exp(dwell[x] * inverse_tau0);
-            ci[x] = alpha * dimension[x] * gain[x] * coherence[x] * lasting;
-        }
+    pub(crate) fn rms(&self, mean: f32, variance: f32) -> f32 {
+        let square = fma(mean, mean, GRAIN) - GRAIN;
+        (square + variance).sqrt() * self.inverse_a_ref
     }
-}
 
-/// The square, zero where it would be a slow subnormal single.
-#[inline(always)]
-fn square(value: f32) -> f32 {
-    let value = if value.abs() < 1e-18 { 0.0 } else { value };
-    value * value
+    /// Gain from the mean of |u| or of the envelope.
+    #[inline(always)]
+    pub(crate) fn level(&self, mean: f32) -> f32 {
+        mean * self.inverse_a_ref
+    }
+
+    /// The index of one cell; `weight` is `alpha D^bD`.
+    #[inline(always)]
+    pub(crate) fn cell(&self, weight: f32, gain: f32, variance: f32, dwell: f32) -> Cell {
+        let coherence = self.coherence_scale / (self.coherence_offset + variance);
+        let lasting = one_minus_exp(dwell * self.inverse_tau0);
+        Cell { ci: (weight * gain) * (coherence * lasting), coherence, gain }
+    }
 }
 
 /// `1 - exp(-x)` for x >= 0, to 3e-7 of its value: `x = k ln 2 + r`, `1 - 2^-k - 2^-k (exp(-r) - 1)`
@@ -128,16 +87,17 @@ fn square(value: f32) -> f32 {
 pub(crate) fn one_minus_exp(x: f32) -> f32 {
     // Beyond 17.4 the result rounds to 1; larger k would leave the exponent's range.
     let x = if x < 32.0 { x } else { 32.0 };
-    // Adding 1.5 * 2^23 rounds to an integer in the low bits of the sum.
+    // Adding 1.5 * 2^23 rounds to an integer in the low bits of the sum; the shift leaves only them.
     const ROUND: f32 = 12_582_912.0;
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let shifted = fma(x, std::f32::consts::LOG2_E, ROUND);
     let k = shifted - ROUND;
-    let scale = f32::from_bits((127 << 23) - ((shifted.to_bits() & 0xff) << 23));
-    // ln 2 in two parts, the first exact in few digits (Cody and Waite).
-    let r = -((x - k * 0.693_359_4) - k * -2.121_944_4e-4);
-    let tail = 1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0));
-    let series = r + r * r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * tail)));
-    (1.0 - scale) - scale * series
+    let scale = f32::from_bits((127u32 << 23).wrapping_sub(shifted.to_bits() << 23));
+    // -x + k ln 2, with ln 2 in two parts, the first exact in few digits (Cody and Waite).
+    let r = fma(k, -2.121_944_4e-4, fma(k, 0.693_359_4, -x));
+    let tail = fma(r, fma(r, 1.0 / 5040.0, 1.0 / 720.0), 1.0 / 120.0);
+    let tail = fma(r, fma(r, tail, 1.0 / 24.0), 1.0 / 6.0);
+    let series = fma(r * r, fma(r, tail, 0.5), r);
+    fma(-scale, series, 1.0 - scale)
 }
 
 /// D between the tiles.
@@ -172,18 +132,47 @@ impl DimensionMap {
 
     /// D at cell (x, y).
     pub fn at(&self, x: usize, y: usize) -> f32 {
-        let (left, right, part) = self.between(x, self.counts[0]);
-        let blend = |tile: usize| self.down(y, tile);
-        mix(blend(left), blend(right), part)
+        let (above, below, part) = self.between(y, self.counts[1]);
+        let (left, right, across) = self.between(x, self.counts[0]);
+        let value = |row: usize| {
+            let tiles = &self.values[row * self.counts[0]..];
+            mix(tiles[left], tiles[right], across)
+        };
+        mix(value(above), value(below), part)
     }
 
-    /// D along row `y`.
+    /// Becomes the weight `alpha D^bD` of row `y`.
     #[inline(always)]
-    pub(crate) fn row(&self, y: usize, out: &mut [f32]) {
+    pub(crate) fn row(&self, y: usize, index: &Index, weights: &mut Weights) {
+        let (above, below, part) = self.between(y, self.counts[1]);
+        weights.part = part;
+        if weights.rows != Some([above, below]) {
+            weights.rows = Some([above, below]);
+            self.across(above, &mut weights.base);
+            self.across(below, &mut weights.slope);
+            for (base, slope) in weights.base.iter_mut().zip(weights.slope.iter_mut()) {
+                (*base, *slope) = (index.alpha * *base, index.alpha * (*slope - *base));
+            }
+        }
+        if index.d_exponent != 1.0 {
+            weights.rows = None;
+            self.across(above, &mut weights.base);
+            self.across(below, &mut weights.slope);
+            for (base, slope) in weights.base.iter_mut().zip(weights.slope.iter_mut()) {
+                let d = mix(*base, *slope, part);
+                (*base, *slope) = (index.alpha * libm::powf(d, index.d_exponent), 0.0);
+            }
+        }
+    }
+
+    /// D along the centres of a row of tiles.
+    #[inline(always)]
+    fn across(&self, row: usize, out: &mut [f32]) {
+        let tiles = &self.values[row * self.counts[0]..][..self.counts[0]];
         let mut x = 0;
         while x < self.nx {
             let (left, right, _) = self.between(x, self.counts[0]);
-            let (a, b) = (self.down(y, left), self.down(y, right));
+            let (a, b) = (tiles[left], tiles[right]);
             // Up to the next centre of a tile both tiles stay the same.
             let end =
                 if left == right && x > 0 { self.nx } else { self.tile * left + self.tile * 3 / 2 };
@@ -196,14 +185,6 @@ impl DimensionMap {
             }
             x = end;
         }
-    }
-
-    /// D of tile column `tile` at row `y`.
-    #[inline(always)]
-    fn down(&self, y: usize, tile: usize) -> f32 {
-        let (above, below, part) = self.between(y, self.counts[1]);
-        let value = |row: usize| self.values[row * self.counts[0] + tile];
-        mix(value(above), value(below), part)
     }
 
     /// The tiles around index `i` and the weight of the second.
@@ -233,7 +214,27 @@ impl DimensionMap {
 
 #[inline(always)]
 fn mix(a: f32, b: f32, part: f32) -> f32 {
-    a + part * (b - a)
+    fma(part, b - a, a)
+}
+
+/// `alpha D^bD` along a row: `base + part * slope`.
+pub(crate) struct Weights {
+    pub(crate) base: Cells,
+    pub(crate) slope: Cells,
+    pub(crate) part: f32,
+    /// The rows of tiles it was made of.
+    rows: Option<[usize; 2]>,
+}
+
+impl Weights {
+    pub(crate) fn new(nx: usize) -> Self {
+        Self { base: Cells::new(nx, 0), slope: Cells::new(nx, 1), part: 0.0, rows: None }
+    }
+
+    /// The map has changed.
+    pub(crate) fn forget(&mut self) {
+        self.rows = None;
+    }
 }
 
 #[cfg(test)]
@@ -263,11 +264,14 @@ mod tests {
             for (k, value) in map.values_mut().iter_mut().enumerate() {
                 *value = 1.0 + ((k * 37) % 11) as f32 / 11.0;
             }
-            let mut row = vec![0.0; nx];
+            let index = Index::new(&MetricsSection::default());
+            let mut weights = Weights::new(nx);
             for y in 0..ny {
-                map.row(y, &mut row);
-                for (x, d) in row.iter().enumerate() {
-                    assert_eq!(*d, map.at(x, y), "{nx} x {ny}, tile {tile}, cell {x}, {y}");
+                map.row(y, &index, &mut weights);
+                for x in 0..nx {
+                    let d = mix(weights.base[x], weights.base[x] + weights.slope[x], weights.part);
+                    let error = (d - map.at(x, y)).abs();
+                    assert!(error < 4e-7, "{nx} x {ny}, tile {tile}, cell {x}, {y}: {d}");
                 }
             }
         }

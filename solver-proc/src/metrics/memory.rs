@@ -13,12 +13,13 @@
 use rsw_config::{Dwell, MetricsSection};
 
 use super::bits::magnitude_bits;
+use super::sweep::{fma, positive, sweep};
 use crate::cells::Cells;
 use crate::workers::{STRIPS_MAX, Workers, strip_rows};
 
-/// Magnitudes below this become zero, so that no decay ends in slow subnormal numbers; its square,
-/// the floor of the variance, is still a normal one.
-const FLUSH: f32 = 1e-18;
+/// Taken off the envelope and its mean at every tick, and its square off the variance: what decays
+/// ends in exact zero and not in slow subnormal numbers.
+const GRAIN: f32 = 1e-18;
 
 /// Envelope, mean, variance and dwell time of every cell.
 pub struct Memory {
@@ -40,6 +41,13 @@ struct Rule {
     inverse_a0_squared: f32,
     s_min: f32,
     theta: f32,
+}
+
+/// What one tick does to a cell.
+#[derive(Clone, Copy)]
+pub(crate) struct Step {
+    rule: Rule,
+    newest: f32,
 }
 
 impl Memory {
@@ -65,24 +73,36 @@ impl Memory {
     /// One tick: takes in the field `u` and returns its largest magnitude; not finite if any cell
     /// is not, in which case the memory is spoilt and must be cleared.
     pub fn remember(&mut self, u: &[f32], workers: &Workers) -> f32 {
-        self.ticks += 1;
-        let share = |n: f64| -libm::expm1(-n / self.rule.lambda);
-        let newest = (share(1.0) / share(self.ticks as f64)) as f32;
         let chunk = strip_rows(self.ny) * self.nx;
         let mut peaks = [0u32; STRIPS_MAX];
-        let rule = self.rule;
-        let [envelope, mean, variance, dwell] = &mut self.fields;
-        let cells = envelope.chunks_mut(chunk).zip(mean.chunks_mut(chunk));
-        let cells = cells.zip(variance.chunks_mut(chunk).zip(dwell.chunks_mut(chunk)));
-        let jobs = u.chunks(chunk).zip(cells).zip(peaks.iter_mut());
+        let step = self.begin();
+        let jobs = u.chunks(chunk).zip(self.strips()).zip(peaks.iter_mut());
         workers.each(
             jobs,
             #[inline(always)]
-            |((u, ((envelope, mean), (variance, dwell))), peak)| {
-                *peak = rule.strip(newest, u, [envelope, mean, variance, dwell]);
+            |((u, state), peak)| {
+                *peak = u.iter().fold(0, |peak, u| peak.max(magnitude_bits(*u)));
+                step.row(u, state);
             },
         );
         f32::from_bits(peaks.into_iter().fold(0, u32::max))
+    }
+
+    /// The next tick begins: what it does to every cell.
+    pub(crate) fn begin(&mut self) -> Step {
+        self.ticks += 1;
+        let share = |n: f64| -libm::expm1(-n / self.rule.lambda);
+        let newest = (share(1.0) / share(self.ticks as f64)) as f32;
+        Step { rule: self.rule, newest }
+    }
+
+    /// The state of each strip: envelope, mean, variance, dwell.
+    pub(crate) fn strips(&mut self) -> impl Iterator<Item = [&mut [f32]; Self::FIELDS]> {
+        let chunk = strip_rows(self.ny) * self.nx;
+        let [envelope, mean, variance, dwell] = &mut self.fields;
+        let first = envelope.chunks_mut(chunk).zip(mean.chunks_mut(chunk));
+        let second = variance.chunks_mut(chunk).zip(dwell.chunks_mut(chunk));
+        first.zip(second).map(|((e, m), (v, tau))| [e, m, v, tau])
     }
 
     /// Forgets everything.
@@ -115,57 +135,76 @@ impl Memory {
     }
 }
 
-impl Rule {
-    /// A strip of cells; returns the largest magnitude of u as its bit pattern.
+impl Step {
+    /// A row of cells. The form of the dwell is chosen outside of the loop.
     #[inline(always)]
-    fn strip(self, newest: f32, u: &[f32], state: [&mut [f32]; Memory::FIELDS]) -> u32 {
-        // The form of the dwell is chosen outside of the loop, which then becomes vectors.
-        match self.dwell {
-            Dwell::Leaky => {
-                self.cells(newest, u, state, |tau, s, _| self.leak * tau + self.tick_seconds * s)
-            }
-            Dwell::Sojourn => self.cells(newest, u, state, |tau, s, e| {
-                let (alike, loud) = (s >= self.s_min, e >= self.theta);
-                if alike & loud { tau + self.tick_seconds } else { 0.0 }
-            }),
+    pub(crate) fn row(self, u: &[f32], state: [&mut [f32]; Memory::FIELDS]) {
+        match self.rule.dwell {
+            Dwell::Leaky => sweep(
+                [u],
+                state,
+                [],
+                #[inline(always)]
+                |[u], state| (self.leaky(u, state), []),
+            ),
+            Dwell::Sojourn => sweep(
+                [u],
+                state,
+                [],
+                #[inline(always)]
+                |[u], state| (self.sojourn(u, state), []),
+            ),
         }
     }
 
-    /// `dwell_of` gives the new dwell time from the old one, the similarity and the envelope.
+    pub(crate) fn dwell(&self) -> Dwell {
+        self.rule.dwell
+    }
+
+    /// One cell whose dwell time leaks.
     #[inline(always)]
-    fn cells(
-        self,
-        newest: f32,
-        u: &[f32],
-        state: [&mut [f32]; Memory::FIELDS],
-        dwell_of: impl Fn(f32, f32, f32) -> f32,
-    ) -> u32 {
-        let count = u.len();
-        let [envelope, mean, variance, dwell] = state;
-        let (envelope, mean) = (&mut envelope[..count], &mut mean[..count]);
-        let (variance, dwell) = (&mut variance[..count], &mut dwell[..count]);
-        let mut peak = 0u32;
-        let (old, gain) = (1.0 - newest, 1.0 - self.delta);
-        for i in 0..count {
-            peak = peak.max(magnitude_bits(u[i]));
-            let e = flush(self.delta * envelope[i] + gain * u[i].max(0.0));
-            let step = e - mean[i];
-            let m = flush(mean[i] + newest * step);
-            let v = old * (variance[i] + newest * (step * step));
-            let v = if v < FLUSH * FLUSH { 0.0 } else { v };
-            let away = e - m;
-            let spread = away * away + v;
-            let s = 1.0 / (1.0 + spread * self.inverse_a0_squared);
-            (envelope[i], mean[i], variance[i]) = (e, m, v);
-            dwell[i] = dwell_of(dwell[i], s, e);
-        }
-        peak
+    pub(crate) fn leaky(self, u: f32, [e, m, v, tau]: [f32; Memory::FIELDS]) -> [f32; 4] {
+        let ([e, m, v], s) = self.settle(u, [e, m, v]);
+        [e, m, v, fma(self.rule.leak, tau, self.rule.tick_seconds * s)]
+    }
+
+    /// One cell whose dwell time ends with its sojourn.
+    #[inline(always)]
+    pub(crate) fn sojourn(self, u: f32, [e, m, v, tau]: [f32; Memory::FIELDS]) -> [f32; 4] {
+        let ([e, m, v], s) = self.settle(u, [e, m, v]);
+        let (alike, loud) = (s >= self.rule.s_min, e >= self.rule.theta);
+        [e, m, v, if alike & loud { tau + self.rule.tick_seconds } else { 0.0 }]
+    }
+
+    /// Envelope, mean, variance, and the similarity s.
+    ///
+    /// With `d = E - m_old` the recursion is `m = m_old + w d`, `v = (1-w)(v_old + w d^2)`, and then
+    /// `V = (E-m)^2 + v = (1-w)^2 d^2 + v = (1-w)(v_old + d^2)`.
+    #[inline(always)]
+    fn settle(self, u: f32, [e, m, v]: [f32; 3]) -> ([f32; 3], f32) {
+        let Self { rule, newest } = self;
+        let old = 1.0 - newest;
+        let e = positive(fma(rule.delta, e, fma(1.0 - rule.delta, positive(u), -GRAIN)));
+        let d = e - m;
+        let square = d * d;
+        let s = reciprocal(fma(v + square, old * rule.inverse_a0_squared, 1.0));
+        let m = positive(fma(newest, d, m) - GRAIN);
+        let v = positive(fma(old, fma(newest, square, v), -GRAIN * GRAIN));
+        ([e, m, v], s)
     }
 }
 
+/// `1/x` for x from 1 to 1e30, to 2e-7 of its value: the bits of a first guess, off by an eighth, and
+/// two steps of third order, `y <- y (1 + e + e^2)` with `e = 1 - x y`, after which e^9 is nothing.
+/// Arithmetic only: a processor divides sixteen numbers in the time of thirty of these operations.
 #[inline(always)]
-fn flush(value: f32) -> f32 {
-    if value.abs() < FLUSH { 0.0 } else { value }
+pub(crate) fn reciprocal(x: f32) -> f32 {
+    let mut y = f32::from_bits(0x7ef3_11c7u32.wrapping_sub(x.to_bits()));
+    for _ in 0..2 {
+        let e = fma(-x, y, 1.0);
+        y = fma(y, fma(e, e, e), y);
+    }
+    y
 }
 
 #[cfg(test)]
@@ -224,6 +263,17 @@ mod tests {
         assert_eq!(sojourn.dwell()[1], 0.0, "a silent cell dwells nowhere");
         sojourn.remember(&[50.0, 0.0], &alone());
         assert_eq!(sojourn.dwell()[0], 0.0, "a jump ends the stay");
+    }
+
+    #[test]
+    fn a_reciprocal_keeps_its_digits() {
+        let mut x = 1.0f32;
+        while x < 1e30 {
+            let error = (f64::from(reciprocal(x)) * f64::from(x) - 1.0).abs();
+            assert!(error < 2e-7, "{x}: {error}");
+            x *= 1.0001;
+        }
+        assert_eq!(reciprocal(1.0), 1.0);
     }
 
     #[test]

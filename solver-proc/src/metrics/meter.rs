@@ -2,18 +2,18 @@
 
 use std::ops::Range;
 
-use rsw_config::{Auto, MetricsSection};
+use rsw_config::{Auto, Dwell, Gain, MetricsSection};
 use thiserror::Error;
 
 use super::bits::Bits;
 use super::boxes::{BoxFit, BoxRange, Pyramid};
-use super::index::{DimensionMap, Index, Out, Row};
-use super::memory::Memory;
+use super::index::{Cell, DimensionMap, Index, Weights};
+use super::memory::{Memory, Step};
+use super::sweep::{BLOCK, Lanes, fma, summed};
 use super::threshold::{Selector, Threshold, ThresholdError};
-use super::window::{Inputs, Moments, Quantity, Window};
+use super::window::{Moments, Window, Windows};
 use crate::cells::Cells;
-use crate::lanes;
-use crate::workers::{Workers, strip_rows, strips};
+use crate::workers::{STRIPS_MAX, Workers, strip_rows, strips};
 
 /// Why the metrics were refused.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -64,10 +64,15 @@ pub struct Meter {
     window: Window,
     index: Index,
     strips: Vec<Strip>,
-    row_sums: Vec<[f64; 4]>,
     memory: Memory,
     outputs: Outputs,
+    theta: f32,
+    /// |u|, if the gain is made of it.
+    magnitudes: Cells,
 }
+
+/// Cells that are added up in single precision, lane by lane, before they go into a double.
+const SUMMED_MAX: usize = 64 * BLOCK;
 
 /// The three fields that an evaluation makes.
 struct Outputs {
@@ -79,17 +84,49 @@ struct Outputs {
 /// What one strip of rows needs for itself.
 struct Strip {
     rows: Range<usize>,
-    values: Moments,
-    /// `None` where the gain is made of the values' moments.
-    levels: Option<Moments>,
-    dimension: Vec<f32>,
+    /// Moments of u; and of what the gain averages, unless that is made of them.
+    moments: Vec<Moments>,
+    weights: Weights,
+    /// Sums of CI, coherence, gain and dwell time, lane by lane.
+    sums: [[f64; BLOCK]; 4],
 }
 
-/// A strip with its share of the outputs.
+/// A strip with its share of the memory and the outputs.
 struct Job<'a> {
     strip: &'a mut Strip,
-    out: Out<'a>,
-    sums: &'a mut [[f64; 4]],
+    past: Past<'a>,
+    out: [&'a mut [f32]; 3],
+}
+
+/// The memory of some cells.
+enum Past<'a> {
+    /// The field is taken into it now.
+    Taken(Step, [&'a mut [f32]; Memory::FIELDS]),
+    /// The field is in it already: the dwell time.
+    Known(&'a [f32]),
+}
+
+impl Past<'_> {
+    /// That of some of the cells.
+    #[inline(always)]
+    fn part(&mut self, cells: Range<usize>) -> Past<'_> {
+        match self {
+            Self::Taken(step, state) => {
+                Past::Taken(*step, state.each_mut().map(|field| &mut field[cells.clone()]))
+            }
+            Self::Known(dwell) => Past::Known(&dwell[cells]),
+        }
+    }
+}
+
+/// What the strips share.
+#[derive(Clone, Copy)]
+struct Frame<'a> {
+    window: &'a Window,
+    index: &'a Index,
+    dimensions: &'a DimensionMap,
+    /// u, and what the gain averages.
+    fields: [&'a [f32]; 2],
 }
 
 impl Meter {
@@ -110,11 +147,14 @@ impl Meter {
         let index = Index::new(section);
         let strip = |rows| Strip {
             rows,
-            values: window.moments(Quantity::Value),
-            levels: index.gain_quantity().map(|quantity| window.moments(quantity)),
-            dimension: vec![0.0; nx],
+            moments: (0..if index.gain() == Gain::Rms { 1 } else { 2 })
+                .map(|_| window.moments())
+                .collect(),
+            weights: Weights::new(nx),
+            sums: [[0.0; BLOCK]; 4],
         };
         let field = |place| Cells::new(nx * ny, place);
+        let magnitudes = if index.gain() == Gain::Abs { nx * ny } else { 0 };
         Ok(Self {
             nx,
             ny,
@@ -126,9 +166,10 @@ impl Meter {
             strips: strips(ny).map(strip).collect(),
             window,
             index,
-            row_sums: vec![[0.0; 4]; ny],
             memory: Memory::new(nx, ny, section, tick_seconds),
             outputs: Outputs { ci: field(6), coherence: field(7), gain: field(8) },
+            theta: 0.0,
+            magnitudes: Cells::new(magnitudes, 9),
         })
     }
 
@@ -137,84 +178,86 @@ impl Meter {
         self.memory.remember(u, workers)
     }
 
-    /// Measures the field `u`, which was remembered last.
-    pub fn evaluate(&mut self, u: &[f32], workers: &Workers) -> Summary {
-        let theta = match self.threshold {
-            Threshold::Fixed(theta) => theta,
-            Threshold::Quantile(share) => self.selector.quantile(u, share, workers),
-        };
-        self.bits.fill(u, theta, workers);
+    /// Looks at the field of a tick before [`Meter::measure`]: finds its threshold and counts its
+    /// boxes. Returns its largest magnitude, not finite if any cell is not.
+    pub fn survey(&mut self, u: &[f32], workers: &Workers) -> f32 {
+        let peak;
+        [self.theta, peak] = self.selector.select(u, self.threshold, &mut self.bits, workers);
         let (pyramid, bits) = (&mut self.pyramid, &self.bits);
         workers.vectorised(
             #[inline(always)]
             || pyramid.count(bits),
         );
         self.dimensions.update(&self.pyramid);
-        self.fill_outputs(u, workers);
-        let mut totals = [0.0f64; 4];
-        for row in &self.row_sums {
-            for (total, sum) in totals.iter_mut().zip(row) {
-                *total += sum;
-            }
-        }
-        let [ci_mean, coherence_mean, gain_mean, dwell_mean] =
-            totals.map(|total| total / (self.nx * self.ny) as f64);
-        let dimension = self.pyramid.whole().dimension();
-        let d_global = dimension.map_or(f64::NAN, |dimension| dimension.d);
-        let d_r2 = dimension.and_then(|dimension| dimension.r2).unwrap_or(f64::NAN);
-        Summary { ci_mean, coherence_mean, gain_mean, dwell_mean, d_global, d_r2, theta }
+        peak
     }
 
-    /// CI, coherence and gain of every cell, and the row sums of them and of the dwell time.
-    fn fill_outputs(&mut self, u: &[f32], workers: &Workers) {
-        let Self { window, index, dimensions, memory, nx, ny, .. } = self;
-        let (nx, chunk) = (*nx, strip_rows(*ny) * *nx);
-        let inputs = Inputs { u, envelope: memory.envelope() };
-        let dwell = memory.dwell();
-        let outputs = &mut self.outputs;
-        let fields = outputs.ci.chunks_mut(chunk).zip(outputs.coherence.chunks_mut(chunk));
-        let fields = fields.zip(outputs.gain.chunks_mut(chunk));
-        let jobs = self.strips.iter_mut().zip(fields).zip(self.row_sums.chunks_mut(chunk / nx));
-        let jobs = jobs.map(|((strip, ((ci, coherence), gain)), sums)| Job {
+    /// Takes the field that was surveyed into the memory and measures it, in one sweep.
+    pub fn measure(&mut self, u: &[f32], workers: &Workers) -> Summary {
+        if self.index.gain() == Gain::Envelope {
+            // Its windows reach into rows below, whose envelopes must be new.
+            self.memory.remember(u, workers);
+            return self.fill_outputs(u, false, workers);
+        }
+        self.fill_outputs(u, true, workers)
+    }
+
+    /// Measures the field `u`, which was remembered last.
+    pub fn evaluate(&mut self, u: &[f32], workers: &Workers) -> Summary {
+        self.survey(u, workers);
+        self.fill_outputs(u, false, workers)
+    }
+
+    /// CI, coherence and gain of every cell, and the means of them and of the dwell time; `new` says
+    /// that the field is to be taken into the memory, too.
+    fn fill_outputs(&mut self, u: &[f32], new: bool, workers: &Workers) -> Summary {
+        let Self { window, index, dimensions, memory, outputs, strips, magnitudes, .. } = self;
+        if index.gain() == Gain::Abs {
+            magnitudes.iter_mut().zip(u).for_each(|(magnitude, u)| *magnitude = u.abs());
+        }
+        let step = new.then(|| memory.begin());
+        let chunk = strip_rows(self.ny) * self.nx;
+        let mut pasts: [Option<Past<'_>>; STRIPS_MAX] = [const { None }; STRIPS_MAX];
+        // No window looks at the envelope while it changes.
+        let averaged = match step {
+            Some(step) => {
+                let states = memory.strips().map(|state| Past::Taken(step, state));
+                pasts.iter_mut().zip(states).for_each(|(past, state)| *past = Some(state));
+                &**magnitudes
+            }
+            None => {
+                let states = memory.dwell().chunks(chunk).map(Past::Known);
+                pasts.iter_mut().zip(states).for_each(|(past, state)| *past = Some(state));
+                if index.gain() == Gain::Envelope { memory.envelope() } else { &**magnitudes }
+            }
+        };
+        let frame = Frame { window, index, dimensions, fields: [u, averaged] };
+        let Outputs { ci, coherence, gain } = outputs;
+        let fields = ci.chunks_mut(chunk).zip(coherence.chunks_mut(chunk));
+        let fields = fields.zip(gain.chunks_mut(chunk));
+        let jobs = strips.iter_mut().zip(pasts.into_iter().flatten()).zip(fields);
+        let jobs = jobs.map(|((strip, past), ((ci, coherence), gain))| Job {
             strip,
-            out: Out { ci, coherence, gain },
-            sums,
+            past,
+            out: [ci, coherence, gain],
         });
-        let (window, index, dimensions) = (&*window, &*index, &*dimensions);
         workers.each(
             jobs,
             #[inline(always)]
-            |job| {
-                let Job { strip, out, sums } = job;
-                let rows = strip.rows.clone();
-                for (k, (y, sums)) in rows.clone().zip(sums).enumerate() {
-                    window.advance(&mut strip.values, &rows, y, inputs);
-                    if let Some(levels) = &mut strip.levels {
-                        window.advance(levels, &rows, y, inputs);
-                    }
-                    dimensions.row(y, &mut strip.dimension);
-                    let (cells, dwell) = (k * nx..(k + 1) * nx, &dwell[y * nx..][..nx]);
-                    let ci = &mut out.ci[cells.clone()];
-                    let coherence = &mut out.coherence[cells.clone()];
-                    let gain = &mut out.gain[cells];
-                    let row = Row {
-                        mean: strip.values.mean(),
-                        variance: strip.values.variance(),
-                        level: strip.levels.as_ref().map(Moments::mean),
-                        dwell,
-                        dimension: &mut strip.dimension,
-                    };
-                    let out = Out { ci: &mut *ci, coherence: &mut *coherence, gain: &mut *gain };
-                    index.row(row, out);
-                    *sums = [
-                        lanes::sum_f32(ci),
-                        lanes::sum_f32(coherence),
-                        lanes::sum_f32(gain),
-                        lanes::sum_f32(dwell),
-                    ];
-                }
-            },
+            |job| frame.strip(job),
         );
+        let mut means = [0.0f64; 4];
+        for strip in &self.strips {
+            for (mean, lanes) in means.iter_mut().zip(&strip.sums) {
+                *mean += lanes.iter().sum::<f64>() / (self.nx * self.ny) as f64;
+            }
+        }
+        let [ci_mean, coherence_mean, gain_mean, dwell_mean] = means;
+        let dimension = self.pyramid.whole().dimension();
+        let d_global = dimension.map_or(f64::NAN, |dimension| dimension.d);
+        let d_r2 = dimension.and_then(|dimension| dimension.r2).unwrap_or(f64::NAN);
+        let theta = self.theta;
+        Summary { ci_mean, coherence_mean, gain_mean, dwell_mean, d_global, d_r2, theta }
     }
 
     /// Back to a field that was always silent.
@@ -268,6 +311,148 @@ impl Meter {
     pub(crate) fn evaluated_mut(&mut self) -> [&mut [f32]; 4] {
         let Outputs { ci, coherence, gain } = &mut self.outputs;
         [ci, coherence, gain, self.dimensions.values_mut()]
+    }
+}
+
+impl Frame<'_> {
+    /// Every row of a strip.
+    #[inline(always)]
+    fn strip(self, job: Job<'_>) {
+        let Job { strip, mut past, mut out } = job;
+        strip.weights.forget();
+        strip.sums = [[0.0; BLOCK]; 4];
+        let nx = self.window.nx();
+        for (k, y) in strip.rows.clone().enumerate() {
+            self.dimensions.row(y, self.index, &mut strip.weights);
+            for (moments, field) in strip.moments.iter_mut().zip(self.fields) {
+                self.window.advance(moments, &strip.rows, y, field);
+            }
+            let windows = self.window.windows(&strip.moments[0]);
+            let levels = strip.moments.get(1).map(|moments| self.window.windows(moments).mean);
+            for first in (0..nx).step_by(SUMMED_MAX) {
+                let columns = first..(first + SUMMED_MAX).min(nx);
+                let cells = k * nx + columns.start..k * nx + columns.end;
+                let row = Row {
+                    u: &self.fields[0][y * nx..][columns.clone()],
+                    windows: windows.part(columns.clone()),
+                    level: levels.map(|level| &level[columns.clone()]),
+                    base: &strip.weights.base[columns.clone()],
+                    slope: &strip.weights.slope[columns],
+                    part: strip.weights.part,
+                };
+                let past = past.part(cells.clone());
+                let out = out.each_mut().map(|field| &mut field[cells.clone()]);
+                let mut sums = [[0.0; BLOCK]; 4];
+                row.measure(*self.index, past, out, &mut sums);
+                for (totals, lanes) in strip.sums.iter_mut().zip(&sums) {
+                    for (total, lane) in totals.iter_mut().zip(lanes) {
+                        *total += f64::from(*lane);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Part of a row of the field, and what is known of it.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    u: &'a [f32],
+    windows: Windows<'a>,
+    level: Option<&'a [f32]>,
+    base: &'a [f32],
+    slope: &'a [f32],
+    part: f32,
+}
+
+impl Row<'_> {
+    /// The form of the dwell time is chosen here, outside of the loop over cells.
+    #[inline(always)]
+    fn measure(self, index: Index, past: Past<'_>, out: [&mut [f32]; 3], sums: &mut [Lanes; 4]) {
+        match past {
+            Past::Taken(step, state) if step.dwell() == Dwell::Leaky => self.cells(
+                index,
+                self.u,
+                state,
+                out,
+                sums,
+                #[inline(always)]
+                |u, state| {
+                    let state = step.leaky(u, state);
+                    (state, state[3])
+                },
+            ),
+            Past::Taken(step, state) => self.cells(
+                index,
+                self.u,
+                state,
+                out,
+                sums,
+                #[inline(always)]
+                |u, state| {
+                    let state = step.sojourn(u, state);
+                    (state, state[3])
+                },
+            ),
+            Past::Known(dwell) => self.cells(
+                index,
+                dwell,
+                [],
+                out,
+                sums,
+                #[inline(always)]
+                |tau, []| ([], tau),
+            ),
+        }
+    }
+
+    /// Every cell of it: its memory, its gain and coherence, its index. `remember` gives the new state
+    /// and the dwell time from a cell of `first` and the old state.
+    #[inline(always)]
+    fn cells<const S: usize>(
+        self,
+        index: Index,
+        first: &[f32],
+        state: [&mut [f32]; S],
+        out: [&mut [f32]; 3],
+        sums: &mut [Lanes; 4],
+        remember: impl Fn(f32, [f32; S]) -> ([f32; S], f32),
+    ) {
+        let Windows { mean, squares, floor, inverse } = self.windows;
+        let (base, slope, part) = (self.base, self.slope, self.part);
+        let finish = move |gain: f32,
+                           variance: f32,
+                           [base, slope]: [f32; 2],
+                           (state, tau): ([f32; S], f32)| {
+            let weight = fma(slope, part, base);
+            let Cell { ci, coherence, gain } = index.cell(weight, gain, variance, tau);
+            (state, [ci, coherence, gain], [ci, coherence, gain, tau])
+        };
+        match self.level {
+            None => summed(
+                [first, mean, squares, floor, inverse, base, slope],
+                state,
+                out,
+                sums,
+                #[inline(always)]
+                |[first, mean, squares, floor, inverse, base, slope], state| {
+                    let variance = Windows::variance(squares, floor, inverse);
+                    let gain = index.rms(mean, variance);
+                    finish(gain, variance, [base, slope], remember(first, state))
+                },
+            ),
+            Some(level) => summed(
+                [first, level, squares, floor, inverse, base, slope],
+                state,
+                out,
+                sums,
+                #[inline(always)]
+                |[first, level, squares, floor, inverse, base, slope], state| {
+                    let variance = Windows::variance(squares, floor, inverse);
+                    finish(index.level(level), variance, [base, slope], remember(first, state))
+                },
+            ),
+        }
     }
 }
 
