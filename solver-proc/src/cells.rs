@@ -5,7 +5,7 @@
 //! earlier store. Two large allocations begin at the same offset of a page, so that cell i of one
 //! looks like cell i of the other: a stencil that writes one and reads the other waits for itself.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use crate::real::Real;
 
@@ -30,6 +30,12 @@ impl<T: Real> Cells<T> {
         // Only speed hangs on this: an address that cannot be aligned is as good as any other.
         let start = storage.as_ptr().align_offset(PAGE).min(page) + stagger;
         Self { storage, start, count }
+    }
+
+    /// The cells of a range, moved to the right.
+    #[inline(always)]
+    pub(crate) fn at(&self, range: &Range<usize>, shift: usize) -> &[T] {
+        &self[range.start + shift..range.end + shift]
     }
 }
 

@@ -1,8 +1,8 @@
 //! Prints what a tick costs, solver and metrics apart: `tick_cost [--smoke]`.
 //!
 //! Goal: the ratio of a full frame of the metrics (D global and per tile, C, G, tau, CI, every cell) to
-//! a step of the solver, on one machine, in one run; its survey (threshold, set, boxes) and its sweep
-//! (memory, windows, index) apart. What a tick adds to it, the energy, is in the last column only.
+//! a step of the solver, on one machine, in one run. The energy of the wave, which a tick measures with
+//! them, is measured once more by itself and taken off.
 //! Non-goal: absolute figures that another machine could be held to.
 //! With `--smoke` a few ticks run and a hash of every field is printed, the same on all machines.
 
@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use rsw_benches::{Spread, hash, machine};
 use rsw_config::{NamedSource, SourceSection, SwarmConfig, Topology};
+use solver_proc::energy::EnergyMeter;
 use solver_proc::engine::Engine;
-use solver_proc::metrics::Meter;
 use solver_proc::workers::Workers;
 
 /// Fields by side, and ticks of one run.
@@ -36,16 +36,8 @@ fn measure() -> Result<(), Box<dyn Error>> {
     println!("{}", machine());
     println!("8 steps a tick, metrics at every tick; medians of {RUNS} runs (smallest..largest)");
     println!(
-        "{:>7} {:>11} {:>22} {:>8} {:>24} {:>24} {:>24} {:>11} {:>17}",
-        "threads",
-        "field",
-        "a step, us",
-        "Gcell/s",
-        "survey, us",
-        "sweep, us",
-        "frame, us",
-        "frame/step",
-        "with energy, us"
+        "{:>7} {:>11} {:>26} {:>8} {:>28} {:>28} {:>11}",
+        "threads", "field", "a step, us", "Gcell/s", "energy, us", "frame, us", "frame/step"
     );
     for threads in THREADS {
         for (side, ticks) in CASES {
@@ -54,72 +46,59 @@ fn measure() -> Result<(), Box<dyn Error>> {
             for _ in 0..side / 4 {
                 bench.tick();
             }
-            let runs: Vec<[f64; 5]> = (0..RUNS).map(|_| bench.run(ticks)).collect();
-            let spread = |of: &dyn Fn(&[f64; 5]) -> f64| Spread::of(runs.iter().map(of).collect());
-            let columns = [
-                spread(&|run| run[0]),
-                spread(&|run| run[1]),
-                spread(&|run| run[2]),
-                spread(&|run| run[3]),
-                spread(&|run| run[4]),
-                spread(&|run| run[3] / run[0]),
-            ];
-            let [Some(step), Some(survey), Some(sweep), Some(frame), Some(all), Some(ratio)] =
-                columns
+            let runs: Vec<[f64; 3]> = (0..RUNS).map(|_| bench.run(ticks)).collect();
+            let spread = |of: fn(&[f64; 3]) -> f64| Spread::of(runs.iter().map(of).collect());
+            let (step, energy) = (spread(|run| run[0]), spread(|run| run[1]));
+            let (frame, ratio) = (spread(|run| run[2]), spread(|run| run[2] / run[0]));
+            let (Some(step), Some(energy), Some(frame), Some(ratio)) = (step, energy, frame, ratio)
             else {
                 continue;
             };
             let rate = f64::from(side).powi(2) / step.median / 1e3;
             println!(
-                "{threads:>7} {:>11} {step:>22} {rate:>8.2} {survey:>24} {sweep:>24} {frame:>24} {:>11.1} {:>17.1}",
+                "{threads:>7} {:>11} {step:>26} {rate:>8.2} {energy:>28} {frame:>28} {:>11.1}",
                 format!("{side} x {side}"),
-                ratio.median,
-                all.median,
+                ratio.median
             );
         }
     }
     Ok(())
 }
 
-/// An engine, and a meter of its own on the engine's field.
+/// An engine, and an energy meter beside its own.
 struct Bench {
     engine: Engine,
-    meter: Meter,
+    energy: EnergyMeter,
     workers: Workers,
 }
 
 impl Bench {
     fn new(side: u32, threads: usize) -> Result<Self, Box<dyn Error>> {
-        let (engine, topology) = (engine(side, threads)?, topology(side));
+        let engine = engine(side, threads)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        let seconds = topology.tick_period_ns as f64 * 1e-9;
-        let (nx, ny) = (engine.nx(), engine.ny());
-        let meter = Meter::new(nx, ny, &topology.config.metrics, seconds)?;
-        Ok(Self { engine, meter, workers: Workers::new(Arc::new(pool)) })
+        let energy = EnergyMeter::new(engine.ny());
+        Ok(Self { engine, energy, workers: Workers::new(Arc::new(pool)) })
     }
 
-    /// A step, the survey, the sweep, both, and what the engine's own metrics took, in ns.
-    fn tick(&mut self) -> [u64; 5] {
+    /// All steps of a tick, the energy, and the frame without it, in ns.
+    fn tick(&mut self) -> [u64; 3] {
         let report = self.engine.tick();
-        let (u, begun) = (self.engine.wave().u(), Instant::now());
-        self.meter.survey(u, &self.workers);
-        let surveyed = Instant::now();
-        self.meter.measure(u, &self.workers);
-        let done = Instant::now();
-        let ns = |from: Instant, to: Instant| (to - from).as_nanos() as u64;
-        let (survey, sweep) = (ns(begun, surveyed), ns(surveyed, done));
-        [report.solver_ns / 8, survey, sweep, survey + sweep, report.metrics_ns]
+        let begun = Instant::now();
+        self.energy.measure(self.engine.wave(), &self.workers);
+        let energy = begun.elapsed().as_nanos() as u64;
+        [report.solver_ns, energy, report.metrics_ns.saturating_sub(energy)]
     }
 
-    /// Median costs over `ticks` ticks, in us.
-    fn run(&mut self, ticks: usize) -> [f64; 5] {
-        let mut samples: [Vec<u64>; 5] = std::array::from_fn(|_| Vec::with_capacity(ticks));
+    /// Median costs of a step, of the energy and of a frame over `ticks` ticks, in us.
+    fn run(&mut self, ticks: usize) -> [f64; 3] {
+        let mut samples: [Vec<u64>; 3] = std::array::from_fn(|_| Vec::with_capacity(ticks));
         for _ in 0..ticks {
             for (samples, sample) in samples.iter_mut().zip(self.tick()) {
                 samples.push(sample);
             }
         }
-        samples.map(|mut samples| median_us(&mut samples))
+        let [solver, energy, frame] = samples.map(|mut samples| median_us(&mut samples));
+        [solver / 8.0, energy, frame]
     }
 }
 

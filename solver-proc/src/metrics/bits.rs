@@ -114,28 +114,34 @@ pub(crate) fn above<const N: usize>(
     patterns: [u32; N],
     peak: &mut [u32; BLOCK],
 ) -> [u64; N] {
-    let mut magnitudes = [[0u32; BLOCK]; 4];
     let (blocks, _) = cells.as_chunks::<BLOCK>();
+    let mut words = [0; N];
+    // Loops and no iterators: what is not inlined here would be compiled without these instructions.
+    #[cfg(target_arch = "x86_64")]
+    if let pulp::Arch::V4(simd) = arch {
+        let positive = simd.splat_u32x16(0x7fff_ffff);
+        let mut largest: pulp::u32x16 = pulp::cast(*peak);
+        for (k, block) in blocks.iter().enumerate() {
+            let magnitudes = simd.and_u32x16(pulp::cast(*block), positive);
+            largest = pulp::cast(
+                simd.avx512f._mm512_max_epu32(pulp::cast(largest), pulp::cast(magnitudes)),
+            );
+            for (word, least) in words.iter_mut().zip(patterns) {
+                let pulp::b16(bits) = simd.cmp_ge_u32x16(magnitudes, simd.splat_u32x16(least));
+                *word |= u64::from(bits) << (k * BLOCK);
+            }
+        }
+        *peak = pulp::cast(largest);
+        return words;
+    }
+    let _ = arch;
+    let mut magnitudes = [[0u32; BLOCK]; 4];
     for (magnitudes, cells) in magnitudes.iter_mut().zip(blocks) {
         for l in 0..BLOCK {
             magnitudes[l] = magnitude_bits(cells[l]);
             peak[l] = peak[l].max(magnitudes[l]);
         }
     }
-    let mut words = [0; N];
-    // Loops and no iterators: what is not inlined here would be compiled without these instructions.
-    #[cfg(target_arch = "x86_64")]
-    if let pulp::Arch::V4(simd) = arch {
-        for (word, least) in words.iter_mut().zip(patterns) {
-            let least = simd.splat_u32x16(least);
-            for (k, block) in magnitudes.iter().enumerate() {
-                let pulp::b16(bits) = simd.cmp_ge_u32x16(pulp::cast(*block), least);
-                *word |= u64::from(bits) << (k * BLOCK);
-            }
-        }
-        return words;
-    }
-    let _ = arch;
     for (word, least) in words.iter_mut().zip(patterns) {
         *word = pack(magnitudes.as_flattened(), least);
     }

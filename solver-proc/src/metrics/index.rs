@@ -7,7 +7,7 @@
 use rsw_config::{Coherence, Gain, MetricsSection};
 
 use super::boxes::Pyramid;
-use super::sweep::fma;
+use super::sweep::{fma, sweep};
 use crate::cells::Cells;
 
 /// Added to the square of a mean and taken off again: nothing smaller is left of it, and no slow
@@ -107,6 +107,8 @@ pub struct DimensionMap {
     counts: [usize; 2],
     /// D of each tile, 0 where it is undefined.
     values: Vec<f32>,
+    /// Weight of the second of the tiles beside each column.
+    parts: Vec<f32>,
     undefined: bool,
 }
 
@@ -115,7 +117,10 @@ impl DimensionMap {
     pub fn new(nx: usize, pyramid: &Pyramid) -> Self {
         let (tile, counts) = (pyramid.tile(), pyramid.tile_counts());
         let undefined = pyramid.tiles().iter().any(|fit| fit.dimension().is_none());
-        Self { nx, tile, counts, values: vec![0.0; counts[0] * counts[1]], undefined }
+        let values = vec![0.0; counts[0] * counts[1]];
+        let mut map = Self { nx, tile, counts, values, parts: Vec::new(), undefined };
+        map.parts = (0..nx).map(|x| map.between(x, counts[0]).2).collect();
+        map
     }
 
     /// Whether the tiles have fewer than two box sizes.
@@ -177,12 +182,13 @@ impl DimensionMap {
             let end =
                 if left == right && x > 0 { self.nx } else { self.tile * left + self.tile * 3 / 2 };
             let end = if x == 0 { self.tile.div_ceil(2) } else { end }.clamp(x + 1, self.nx);
-            // Exact: whole and half cells below 2^24, over a power of two.
-            let start = (self.tile * (2 * left + 1)) as f32 - 1.0;
-            let scale = 1.0 / (2 * self.tile) as f32;
-            for (k, d) in out[x..end].iter_mut().enumerate() {
-                *d = mix(a, b, ((2 * (x + k)) as u32 as f32 - start) * scale);
-            }
+            sweep(
+                [&self.parts[x..end]],
+                [],
+                [&mut out[x..end]],
+                #[inline(always)]
+                |[part], []| ([], [mix(a, b, part)]),
+            );
             x = end;
         }
     }

@@ -111,9 +111,15 @@ impl Past<'_> {
     #[inline(always)]
     fn part(&mut self, cells: Range<usize>) -> Past<'_> {
         match self {
-            Self::Taken(step, state) => {
-                Past::Taken(*step, state.each_mut().map(|field| &mut field[cells.clone()]))
-            }
+            Self::Taken(step, [e, m, v, tau]) => Past::Taken(
+                *step,
+                [
+                    &mut e[cells.clone()],
+                    &mut m[cells.clone()],
+                    &mut v[cells.clone()],
+                    &mut tau[cells],
+                ],
+            ),
             Self::Known(dwell) => Past::Known(&dwell[cells]),
         }
     }
@@ -341,7 +347,12 @@ impl Frame<'_> {
                     part: strip.weights.part,
                 };
                 let past = past.part(cells.clone());
-                let out = out.each_mut().map(|field| &mut field[cells.clone()]);
+                let [ci, coherence, gain] = &mut out;
+                let out = [
+                    &mut ci[cells.clone()],
+                    &mut coherence[cells.clone()],
+                    &mut gain[cells.clone()],
+                ];
                 let mut sums = [[0.0; BLOCK]; 4];
                 row.measure(*self.index, past, out, &mut sums);
                 for (totals, lanes) in strip.sums.iter_mut().zip(&sums) {

@@ -8,8 +8,14 @@
 //! Products and sums are fused ([`fma`]): one rounding instead of two, and half of the instructions.
 //! A processor without the instruction (before 2013) gets the same bits from a function, slowly.
 
+// Iterators over the rows of a block would be functions, compiled for the oldest processor.
+#![allow(clippy::needless_range_loop)]
+
 /// Cells in a block.
 pub(crate) const BLOCK: usize = 16;
+
+/// Cells in a block of little work.
+const LONG: usize = 64;
 
 /// Sums of one output over a row, cell `i` in lane `i % BLOCK`.
 pub(crate) type Lanes = [f32; BLOCK];
@@ -35,17 +41,16 @@ pub(crate) fn sweep<const I: usize, const S: usize, const O: usize>(
     outputs: [&mut [f32]; O],
     cell: impl Fn([f32; I], [f32; S]) -> ([f32; S], [f32; O]),
 ) {
-    summed(
-        inputs,
-        state,
-        outputs,
-        &mut [],
-        #[inline(always)]
-        |inputs, state| {
-            let (state, outputs) = cell(inputs, state);
-            (state, outputs, [])
-        },
-    );
+    let mut rows = Rows { inputs, state, outputs };
+    let count = rows.count();
+    let cell = |inputs, state| {
+        let (state, outputs) = cell(inputs, state);
+        (state, outputs, [])
+    };
+    // A short loop over a block would be unrolled cell by cell, and blocks then gathered: long ones.
+    let long = count / LONG * LONG;
+    rows.blocks::<LONG, 0>(0, long, &mut [], &cell);
+    rows.blocks::<BLOCK, 0>(long, count, &mut [], &cell);
 }
 
 /// [`sweep`], with sums: what `cell` gives last is added to the lanes of `sums`.
@@ -59,82 +64,117 @@ pub(crate) fn summed<const I: usize, const S: usize, const O: usize, const R: us
     sums: &mut [Lanes; R],
     cell: impl Fn([f32; I], [f32; S]) -> ([f32; S], [f32; O], [f32; R]),
 ) {
-    let mut count = usize::MAX;
-    for row in &inputs {
-        count = count.min(row.len());
+    let mut rows = Rows { inputs, state, outputs };
+    let count = rows.count();
+    rows.blocks::<BLOCK, R>(0, count, sums, &cell);
+}
+
+/// The rows of a sweep.
+struct Rows<'a, const I: usize, const S: usize, const O: usize> {
+    inputs: [&'a [f32]; I],
+    state: [&'a mut [f32]; S],
+    outputs: [&'a mut [f32]; O],
+}
+
+impl<const I: usize, const S: usize, const O: usize> Rows<'_, I, S, O> {
+    /// Cells of the shortest.
+    #[inline(always)]
+    fn count(&self) -> usize {
+        let mut count = usize::MAX;
+        for row in &self.inputs {
+            count = count.min(row.len());
+        }
+        for row in &self.state {
+            count = count.min(row.len());
+        }
+        for row in &self.outputs {
+            count = count.min(row.len());
+        }
+        count
     }
-    for row in state.iter().chain(&outputs) {
-        count = count.min(row.len());
-    }
-    let (blocks, rest) = (count / BLOCK, count % BLOCK);
-    let mut totals = *sums;
-    for b in 0..blocks {
-        let mut block = Block::<I, S, O, R>::EMPTY;
-        for k in 0..I {
-            block.inputs[k] = inputs[k].as_chunks().0[b];
-        }
-        for k in 0..S {
-            block.state[k] = state[k].as_chunks().0[b];
-        }
-        block.work(&cell);
-        for k in 0..S {
-            state[k].as_chunks_mut().0[b] = block.state[k];
-        }
-        for k in 0..O {
-            outputs[k].as_chunks_mut().0[b] = block.outputs[k];
-        }
-        for k in 0..R {
-            for l in 0..BLOCK {
-                totals[k][l] += block.sums[k][l];
+
+    /// The cells from `first` to `end`, in blocks of `B`; the last one may be short.
+    #[inline(always)]
+    fn blocks<const B: usize, const R: usize>(
+        &mut self,
+        first: usize,
+        end: usize,
+        sums: &mut [[f32; B]; R],
+        cell: &impl Fn([f32; I], [f32; S]) -> ([f32; S], [f32; O], [f32; R]),
+    ) {
+        let Self { inputs, state, outputs } = self;
+        let (blocks, rest) = ((end - first) / B, (end - first) % B);
+        let mut totals = *sums;
+        for b in 0..blocks {
+            let mut block = Block::<B, I, S, O, R>::EMPTY;
+            for k in 0..I {
+                block.inputs[k] = inputs[k][first..].as_chunks().0[b];
+            }
+            for k in 0..S {
+                block.state[k] = state[k][first..].as_chunks().0[b];
+            }
+            block.work(cell);
+            for k in 0..S {
+                state[k][first..].as_chunks_mut().0[b] = block.state[k];
+            }
+            for k in 0..O {
+                outputs[k][first..].as_chunks_mut().0[b] = block.outputs[k];
+            }
+            for k in 0..R {
+                for l in 0..B {
+                    totals[k][l] += block.sums[k][l];
+                }
             }
         }
-    }
-    *sums = totals;
-    if rest == 0 {
-        return;
-    }
-    // The cells after the last whole block, among zeros that nobody sees.
-    let cells = blocks * BLOCK..count;
-    let mut block = Block::<I, S, O, R>::EMPTY;
-    for k in 0..I {
-        block.inputs[k][..rest].copy_from_slice(&inputs[k][cells.clone()]);
-    }
-    for k in 0..S {
-        block.state[k][..rest].copy_from_slice(&state[k][cells.clone()]);
-    }
-    block.work(&cell);
-    for k in 0..S {
-        state[k][cells.clone()].copy_from_slice(&block.state[k][..rest]);
-    }
-    for k in 0..O {
-        outputs[k][cells.clone()].copy_from_slice(&block.outputs[k][..rest]);
-    }
-    for k in 0..R {
-        for l in 0..rest {
-            sums[k][l] += block.sums[k][l];
+        *sums = totals;
+        if rest == 0 {
+            return;
+        }
+        // The cells after the last whole block, among zeros that nobody sees.
+        let cells = first + blocks * B..end;
+        let mut block = Block::<B, I, S, O, R>::EMPTY;
+        for k in 0..I {
+            block.inputs[k][..rest].copy_from_slice(&inputs[k][cells.clone()]);
+        }
+        for k in 0..S {
+            block.state[k][..rest].copy_from_slice(&state[k][cells.clone()]);
+        }
+        block.work(cell);
+        for k in 0..S {
+            state[k][cells.clone()].copy_from_slice(&block.state[k][..rest]);
+        }
+        for k in 0..O {
+            outputs[k][cells.clone()].copy_from_slice(&block.outputs[k][..rest]);
+        }
+        for k in 0..R {
+            for l in 0..rest {
+                sums[k][l] += block.sums[k][l];
+            }
         }
     }
 }
 
 /// Cells that are worked on together.
-struct Block<const I: usize, const S: usize, const O: usize, const R: usize> {
-    inputs: [Lanes; I],
-    state: [Lanes; S],
-    outputs: [Lanes; O],
-    sums: [Lanes; R],
+struct Block<const B: usize, const I: usize, const S: usize, const O: usize, const R: usize> {
+    inputs: [[f32; B]; I],
+    state: [[f32; B]; S],
+    outputs: [[f32; B]; O],
+    sums: [[f32; B]; R],
 }
 
-impl<const I: usize, const S: usize, const O: usize, const R: usize> Block<I, S, O, R> {
+impl<const B: usize, const I: usize, const S: usize, const O: usize, const R: usize>
+    Block<B, I, S, O, R>
+{
     const EMPTY: Self = Self {
-        inputs: [[0.0; BLOCK]; I],
-        state: [[0.0; BLOCK]; S],
-        outputs: [[0.0; BLOCK]; O],
-        sums: [[0.0; BLOCK]; R],
+        inputs: [[0.0; B]; I],
+        state: [[0.0; B]; S],
+        outputs: [[0.0; B]; O],
+        sums: [[0.0; B]; R],
     };
 
     #[inline(always)]
     fn work(&mut self, cell: &impl Fn([f32; I], [f32; S]) -> ([f32; S], [f32; O], [f32; R])) {
-        for l in 0..BLOCK {
+        for l in 0..B {
             let (mut inputs, mut state) = ([0.0; I], [0.0; S]);
             for k in 0..I {
                 inputs[k] = self.inputs[k][l];

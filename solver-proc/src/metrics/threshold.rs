@@ -97,7 +97,7 @@ impl Selector {
     /// A selector for fields of `nx` x `ny` cells.
     pub fn new(nx: usize, ny: usize) -> Self {
         let probe = |rows: Range<usize>| Probe {
-            near: Vec::with_capacity((rows.len() * nx / 16).max(NEAR_MIN)),
+            near: Vec::with_capacity((rows.len() * nx / 4).max(NEAR_MIN)),
             counts: [0; 3],
             peak: [0; BLOCK],
         };
@@ -161,7 +161,7 @@ impl Selector {
     /// keeps the cells within reach few.
     fn expect(&mut self, last: u32, near: u64, cells: u64) {
         let moved = self.last.abs_diff(last).saturating_mul(3);
-        let shrunk = if near > cells / 64 { self.reach / 2 } else { self.reach - self.reach / 8 };
+        let shrunk = if near > cells / 16 { self.reach / 2 } else { self.reach - self.reach / 8 };
         self.reach = moved.max(shrunk).clamp(REACH_MIN, REACH_MAX);
     }
 

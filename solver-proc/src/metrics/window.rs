@@ -74,7 +74,7 @@ struct Share {
 /// Room for the moments of one field in one strip.
 pub struct Moments {
     /// Of the group above: from each of its rows to its last, and of none; of the rows below it so far.
-    ends: Vec<Pair>,
+    ends: Ends,
     beginning: Pair,
     /// Column by column, then group by group; from half a window left of the field.
     columns: Pair,
@@ -82,6 +82,37 @@ pub struct Moments {
     /// 1/(cells in the window) for every column, for so many rows.
     inverse: Cells,
     rows: usize,
+}
+
+/// The sums of each slot, one after the other: rows that lie apart by whole pages would push each
+/// other out of the cache.
+struct Ends {
+    cells: Cells,
+    stride: usize,
+}
+
+impl Ends {
+    /// `count` slots, and one of no rows.
+    fn new(nx: usize, count: usize) -> Self {
+        let stride = nx.next_multiple_of(BLOCK);
+        let mut cells = Cells::new(2 * stride * (count + 1), 0);
+        cells[2 * stride * count + stride..].fill(FLOOR);
+        Self { cells, stride }
+    }
+
+    /// Sums of d, then sums of d^2.
+    #[inline(always)]
+    fn slot(&self, slot: usize) -> &[f32] {
+        &self.cells[2 * self.stride * slot..][..2 * self.stride]
+    }
+
+    /// A slot, and the one after it.
+    #[inline(always)]
+    fn pair(&mut self, slot: usize) -> (&mut [f32], &[f32]) {
+        let both = &mut self.cells[2 * self.stride * slot..][..4 * self.stride];
+        let (here, below) = both.split_at_mut(2 * self.stride);
+        (here, below)
+    }
 }
 
 /// Two values for every column: sums of d and d^2, or a mean and a sum of squares about it.
@@ -150,7 +181,7 @@ impl Window {
                 Growth::One => size + 1,
             };
             let wider = side - grown;
-            let wide = nx + wider;
+            let wide = (nx + wider).next_multiple_of(BLOCK);
             let unions = match factor {
                 Growth::Twice => Unions::Two(union(wide, size, size)),
                 Growth::Thrice => {
@@ -179,10 +210,10 @@ impl Window {
 
     /// Room for the moments in a strip.
     pub fn moments(&self) -> Moments {
-        let mut ends: Vec<Pair> =
-            (0..=self.side).map(|slot| Pair::new(self.nx, slot % 2)).collect();
-        ends[self.side].fill(0.0, FLOOR);
-        let padded = |place| Pair::new(self.nx + 2 * self.side, place);
+        let ends = Ends::new(self.nx, self.side);
+        // Whole blocks of windows are made, which read as far as the longest group of columns reaches.
+        let padded =
+            |place| Pair::new((self.nx + self.side).next_multiple_of(BLOCK) + self.side, place);
         Moments {
             ends,
             beginning: Pair::new(self.nx, 2),
@@ -219,20 +250,24 @@ impl Window {
         let last = (end - 1).min(half + self.ny - 1) - half;
         let origin = &field[last * nx..][..nx];
         let Moments { ends, beginning, columns, .. } = moments;
+        let stride = ends.stride;
         if phase == 0 {
             beginning.fill(0.0, FLOOR);
             for slot in (0..side).rev() {
-                let (here, below) = ends.split_at_mut(slot + 1);
-                let (here, below) = (&mut here[slot], &below[0]);
+                let (here, below) = ends.pair(slot);
                 match row(end - side + slot) {
-                    None => here.copy_from(below),
-                    Some(row) => sweep(
-                        [row, origin, &below.first, &below.second],
-                        [],
-                        here.both(),
-                        #[inline(always)]
-                        |[u, k, sum, squares], []| ([], add(u - k, [sum, squares])),
-                    ),
+                    None => here.copy_from_slice(below),
+                    Some(row) => {
+                        let ((sum, squares), out) =
+                            (below.split_at(stride), here.split_at_mut(stride));
+                        sweep(
+                            [row, origin, sum, squares],
+                            [],
+                            [out.0, out.1],
+                            #[inline(always)]
+                            |[u, k, sum, squares], []| ([], add(u - k, [sum, squares])),
+                        );
+                    }
                 }
             }
         }
@@ -246,7 +281,7 @@ impl Window {
         }
         let [mean, squares] = columns.both();
         let out = [&mut mean[half..][..nx], &mut squares[half..][..nx]];
-        let [first, second] = ends[phase].parts();
+        let (first, second) = ends.slot(phase).split_at(stride);
         match row(end + phase - 1).filter(|_| phase > 0) {
             Some(row) => sweep(
                 [row, origin, first, second],
@@ -275,17 +310,20 @@ impl Window {
     #[inline(always)]
     fn rows(&self, moments: &mut Moments) {
         let Moments { columns, groups, rows, .. } = moments;
-        let [here, next] = groups;
+        let [even, odd] = groups;
         for (k, pass) in self.passes.iter().enumerate() {
-            let from = if k == 0 { &*columns } else { &*here };
-            pass.run(self.nx, self.side / 2, *rows as f32, [from, columns], next);
-            std::mem::swap(here, next);
+            let (from, into) = if k % 2 == 0 { (&*odd, &mut *even) } else { (&*even, &mut *odd) };
+            let from = if k == 0 { &*columns } else { from };
+            pass.run(self.nx, self.side / 2, *rows as f32, [from, columns], into);
         }
     }
 
     /// The row of windows that was made last.
     pub(crate) fn windows<'a>(&'a self, moments: &'a Moments) -> Windows<'a> {
-        let from = if self.passes.is_empty() { &moments.columns } else { &moments.groups[0] };
+        let from = match self.passes.len() {
+            0 => &moments.columns,
+            count => &moments.groups[(count - 1) % 2],
+        };
         let [mean, squares] = from.parts();
         Windows {
             mean: &mean[..self.nx],
@@ -312,7 +350,7 @@ fn finish(origin: f32, inverse: f32, [sum, squares]: [f32; 2]) -> [f32; 2] {
 impl Pass {
     #[inline(always)]
     fn run(&self, nx: usize, half: usize, rows: f32, [from, columns]: [&Pair; 2], into: &mut Pair) {
-        let wide = nx + self.wider;
+        let wide = (nx + self.wider).next_multiple_of(BLOCK);
         let grown = 2 * half + 1 - self.wider;
         // Groups that neither edge clips, in whole blocks; the others have shares of their own.
         let first = half.next_multiple_of(BLOCK).min(wide);
@@ -334,21 +372,15 @@ impl Pass {
         [from, columns]: [&Pair; 2],
         into: &mut Pair,
     ) {
-        let at =
-            |cells: &Cells, shift: usize| range.start + shift..(range.end + shift).min(cells.len());
         let [m, s] = [&from.first[range.clone()], &from.second[range.clone()]];
-        let other = |pair: &'_ Pair, union: &Union| {
-            [at(&pair.first, union.shift), at(&pair.second, union.shift)]
-        };
         let out = [&mut into.first[range.clone()], &mut into.second[range.clone()]];
         let (pair, union) = match &self.unions {
             Unions::Two(union) => (from, union),
             Unions::Column(union) => (columns, union),
             Unions::Three(trio) => {
-                let [[a, b], [c, d]] = [1, 2].map(|k| {
-                    let shifted = range.start + k * trio.size..range.end + k * trio.size;
-                    [&from.first[shifted.clone()], &from.second[shifted]]
-                });
+                let [one, two] = [trio.size, 2 * trio.size];
+                let (a, b) = (from.first.at(&range, one), from.second.at(&range, one));
+                let (c, d) = (from.first.at(&range, two), from.second.at(&range, two));
                 if middle {
                     let count = rows * trio.size as f32;
                     sweep(
@@ -375,8 +407,8 @@ impl Pass {
                 return;
             }
         };
-        let [a, b] = other(pair, union);
-        let (a, b) = (&pair.first[a], &pair.second[b]);
+        let shift = union.shift;
+        let (a, b) = (pair.first.at(&range, shift), pair.second.at(&range, shift));
         if middle {
             let share = union.middle.times(rows);
             sweep(
@@ -488,12 +520,6 @@ impl Pair {
     }
 
     #[inline(always)]
-    fn copy_from(&mut self, other: &Self) {
-        self.first.copy_from_slice(&other.first);
-        self.second.copy_from_slice(&other.second);
-    }
-
-    #[inline(always)]
     fn parts(&self) -> [&[f32]; 2] {
         [&self.first, &self.second]
     }
@@ -532,7 +558,7 @@ mod tests {
 
     #[test]
     fn moments_are_those_of_every_window_cell_by_cell() {
-        let shapes = [(1, 1), (2, 1), (3, 5), (17, 23), (70, 40)];
+        let shapes = [(1, 1), (2, 1), (3, 5), (17, 23), (70, 40), (1023, 17), (5, 1025)];
         for (nx, ny) in shapes {
             let u = noise(nx * ny, 3);
             for side in [1, 3, 5, 7, 9, 15, 31] {

@@ -96,6 +96,8 @@ fn outputs_are_the_definitions_at_awkward_sizes() {
         check_against_definitions(nx, ny, &section());
     }
     check_against_definitions(40, 150, &section());
+    check_against_definitions(1025, 17, &section());
+    check_against_definitions(3, 1023, &section());
 }
 
 #[test]
@@ -197,6 +199,31 @@ fn how_it_is_computed_changes_no_bit() {
     for threads in [2, 3, 4] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         assert_eq!(run(Workers::new(std::sync::Arc::new(pool))), plain, "{threads} threads");
+    }
+}
+
+/// One sweep that takes in and measures is the tick taken in first and measured then.
+#[test]
+fn measuring_at_once_is_remembering_and_evaluating() {
+    let (nx, ny) = (131, 150);
+    for (gain, dwell) in [
+        (Gain::Rms, Dwell::Leaky),
+        (Gain::Rms, Dwell::Sojourn),
+        (Gain::Abs, Dwell::Leaky),
+        (Gain::Envelope, Dwell::Sojourn),
+    ] {
+        let section = MetricsSection { gain, dwell, threshold: "q:0.6".into(), ..section() };
+        let meter = || Meter::new(nx, ny, &section, 0.01).unwrap();
+        let (mut once, mut twice, workers) = (meter(), meter(), alone());
+        for tick in 0..6 {
+            let u = noise(nx * ny, 30 + tick);
+            let peak = once.survey(&u, &workers);
+            let summary = once.measure(&u, &workers);
+            assert_eq!(twice.remember(&u, &workers), peak);
+            assert_eq!(twice.evaluate(&u, &workers), summary);
+            assert_eq!(once.evaluated(), twice.evaluated());
+            assert_eq!(once.dwell(), twice.dwell());
+        }
     }
 }
 
