@@ -17,7 +17,7 @@ const STRIP_ROWS_MIN: usize = 64;
 /// A thread pool, and the widest vector instructions of this machine.
 ///
 /// The instruction set never changes a bit of the result: every operation is done cell by cell in a
-/// fixed order, and none is fused.
+/// fixed order, and what is fused (in the metrics) is written so and fused everywhere.
 pub struct Workers {
     pool: Arc<ThreadPool>,
     simd: pulp::Arch,

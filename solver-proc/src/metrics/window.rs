@@ -11,7 +11,7 @@
 //! `m = m_a + p (m_b - m_a)`, `M = M_a + M_b + k (m_b - m_a)^2` with `p = n_b/n`, `k = n_a n_b/n` (Chan,
 //! Golub and LeVeque 1979), all terms positive, in threes where w divides by three: 9 = 3 x 3.
 //!
-//! Cells outside of the field are groups of none. Sums of squares begin at `FLOOR`, which is taken
+//! Cells outside of the field are groups of none. Sums of squares begin at 2^-100, which is taken
 //! off exactly at the end: no sum ever is a slow subnormal number, and a silent one is exactly 0.
 
 use std::ops::Range;
