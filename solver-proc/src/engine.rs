@@ -16,7 +16,7 @@ use crate::energy::EnergyMeter;
 use crate::feedback::Feedback;
 use crate::grid::{Grid, GridError};
 use crate::lanes;
-use crate::metrics::{Meter, MetricsError, Summary};
+use crate::metrics::{Bands, Meter, MetricsError, Summary};
 use crate::source::{Feeds, Source, SourceError};
 use crate::wave::{Medium, MediumError, Tiling, Wave};
 use crate::workers::Workers;
@@ -146,6 +146,8 @@ pub struct Engine {
     annotations: Vec<Annotation>,
     energy_meter: EnergyMeter,
     meter: Meter,
+    /// None where the swarm names no band.
+    bands: Option<Bands>,
     sites: Vec<Site>,
     site_metrics: Vec<SiteMetric>,
     events: Vec<EngineEvent>,
@@ -177,6 +179,10 @@ impl Engine {
         let sites = sites(topology, &wave)?;
         let seconds = topology.tick_period_ns as f64 * 1e-9;
         let meter = Meter::new(nx, ny, &config.metrics, seconds)?;
+        let bands = match config.band.is_empty() {
+            true => None,
+            false => Some(Bands::new(nx, ny, &config.metrics, &config.band, seconds)?),
+        };
         start(&mut wave, &sources);
         let workers = Workers::new(pool);
         let steps = config.tick.steps as usize;
@@ -198,6 +204,7 @@ impl Engine {
             sources,
             annotations,
             meter,
+            bands,
             sites,
         })
     }
@@ -225,6 +232,15 @@ impl Engine {
             wave.rest();
             meter.clear();
             take_in(meter, wave);
+        }
+        if let Some(bands) = &mut self.bands {
+            if diverged {
+                bands.clear();
+            }
+            match evaluated {
+                true => bands.measure(wave.u(), workers),
+                false => bands.remember(wave.u(), workers),
+            }
         }
         if evaluated {
             self.summary = self.meter.measure(self.wave.u(), &self.workers);
@@ -256,7 +272,7 @@ impl Engine {
         &self.site_metrics
     }
 
-    /// A field by name (`wave`, `ci`, `coherence`, `gain`, `dwell`), row-major.
+    /// A field by name (`wave`, `ci`, `coherence`, `gain`, `dwell`; `ci_total` where there are bands), row-major.
     pub fn field(&self, name: &str) -> Option<&[f32]> {
         match name {
             "wave" => Some(self.wave.u()),
@@ -264,6 +280,7 @@ impl Engine {
             "coherence" => Some(self.meter.coherence()),
             "gain" => Some(self.meter.gain()),
             "dwell" => Some(self.meter.dwell()),
+            "ci_total" => self.bands.as_ref().map(Bands::total),
             _ => None,
         }
     }

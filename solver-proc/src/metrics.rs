@@ -3,17 +3,22 @@
 //! Definitions are those of science 1.2, 1.3 and 5.5; each file names its own. What is where:
 //! [`memory`] keeps what a cell remembers from tick to tick, [`threshold`] finds the set whose
 //! dimension [`boxes`] counts on the words of [`bits`], [`window`] has means and variances over
-//! windows, [`index`] multiplies it all together.
+//! windows, [`index`] multiplies it all together, [`meter`] runs them over a field. [`bands`] does so band by
+//! band, gated; [`spectrum`] has the structure factor.
 
+mod bandpass;
+pub mod bands;
 pub mod bits;
 pub mod boxes;
 pub mod index;
 pub mod memory;
 pub mod meter;
+pub mod spectrum;
 mod sweep;
 pub mod threshold;
 pub mod window;
 
+pub use bands::Bands;
 pub use boxes::{BoxFit, BoxRange};
 pub use meter::{Meter, MetricsError, Summary};
 pub use threshold::Threshold;

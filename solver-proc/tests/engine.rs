@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 
 use common::{pool, recorded, topology};
-use rsw_config::{AnnotationSection, AtEnd, Topology};
+use rsw_config::{AnnotationSection, AtEnd, Auto, BandSection, Topology};
 use solver_proc::engine::{Engine, EngineError, EngineEvent, RestoreError};
 use solver_proc::source::SourceError;
 
@@ -15,14 +15,27 @@ const FIELDS: [&str; 5] = ["wave", "ci", "coherence", "gain", "dwell"];
 
 /// Everything that an engine shows, as bits.
 fn shown(engine: &Engine) -> (Vec<Vec<u32>>, String, i64) {
-    let bits = |name: &&str| engine.field(name).unwrap().iter().map(|v| v.to_bits()).collect();
-    (FIELDS.iter().map(bits).collect(), format!("{:?}", engine.site_metrics()), engine.t_ns())
+    let bits = |field: &[f32]| field.iter().map(|v| v.to_bits()).collect();
+    let fields = FIELDS.iter().chain(&["ci_total"]).filter_map(|name| engine.field(name));
+    (fields.map(bits).collect(), format!("{:?}", engine.site_metrics()), engine.t_ns())
 }
 
 /// A report without its durations.
 fn report(engine: &mut Engine) -> String {
     let report = engine.tick();
     format!("{:?}", solver_proc::engine::TickReport { solver_ns: 0, metrics_ns: 0, ..report })
+}
+
+fn band(number: u8, low_hz: f64) -> (String, BandSection) {
+    let section = BandSection {
+        low_hz,
+        high_hz: 8.0 * low_hz.sqrt(),
+        weight: 1.0,
+        alpha: 1.0,
+        tau0: Auto::Auto,
+        half: 0.01,
+    };
+    (format!("band-{number}"), section)
 }
 
 fn engine(topology: &Topology) -> Engine {
@@ -74,9 +87,10 @@ fn a_restored_engine_goes_on_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("s.csv");
     std::fs::write(&csv, "t,a,mark\n0,1,0\n1,,0\n2,3,1\n3,9,1\n4,2,0\n").unwrap();
-    for every_ticks in [1, 3] {
+    for (every_ticks, bands) in [(1, 0), (3, 0), (1, 2), (3, 2)] {
         let mut topology = topology(65, 67);
         topology.config.metrics.every_ticks = every_ticks;
+        topology.config.band = (0..bands).map(|k| band(k, 1.0 + 8.0 * f64::from(k))).collect();
         let mut source = recorded("c", csv.clone(), "a", [30, 30]);
         source.source.at_end = AtEnd::Loop;
         topology.sources.push(source);

@@ -5,7 +5,9 @@ use std::path::Path;
 use crate::diagnostic::suggest;
 use crate::drive;
 use crate::layer::Merged;
-use crate::model::{AnnotationSection, Auto, Feedback, FieldSection, SourceSection, SwarmConfig};
+use crate::model::{
+    AnnotationSection, Auto, BandSection, Feedback, FieldSection, SourceSection, SwarmConfig,
+};
 use crate::schema::{AGENTS_MAX, CELLS_MAX};
 
 /// What the stability limit depends on.
@@ -22,6 +24,9 @@ const STABILITY_KEYS: &[&str] = &[
 pub(crate) fn check(config: &SwarmConfig, folder: &Path, merged: &mut Merged) {
     field(&config.field, merged);
     metrics(config, merged);
+    for (name, band) in &config.band {
+        self::band(name, band, config, merged);
+    }
     for (name, source) in &config.source {
         self::source(name, source, config, folder, merged);
     }
@@ -84,6 +89,25 @@ fn field(field: &FieldSection, merged: &mut Merged) {
     }
 }
 
+fn band(name: &str, band: &BandSection, config: &SwarmConfig, merged: &mut Merged) {
+    let key = |key: &str| format!("band.{name}.{key}");
+    let BandSection { low_hz, high_hz, .. } = *band;
+    if !merged.sound(&[&key("low_hz"), &key("high_hz"), "tick.rate_hz"]) {
+        return;
+    }
+    if high_hz <= low_hz {
+        let message = format!("{high_hz} Hz is not above low_hz = {low_hz}");
+        merged.refuse_key(&key("high_hz"), message, Some("a band has a width".into()));
+    }
+    // The rate of a recording is not known here: the kernel checks the band again.
+    let limit_hz = config.tick.rate_hz / 2.0;
+    if limit_hz > 0.0 && high_hz >= limit_hz {
+        let message = format!("{high_hz} Hz is not below half of the tick rate, {limit_hz} Hz");
+        let help = "lower the band, or raise tick.rate_hz".to_owned();
+        merged.refuse_key(&key("high_hz"), message, Some(help));
+    }
+}
+
 fn stability(field: &FieldSection, merged: &mut Merged) {
     let limit = dt_limit(field);
     if !limit.is_finite() || limit <= 0.0 {
@@ -110,6 +134,11 @@ fn stability(field: &FieldSection, merged: &mut Merged) {
 }
 
 fn metrics(config: &SwarmConfig, merged: &mut Merged) {
+    if config.band.is_empty() && config.field.publish.iter().any(|field| field == "ci_total") {
+        let message = "`ci_total` is the sum over bands, and there is none".to_owned();
+        let help = "add a [band.NAME] with low_hz and high_hz, or publish `ci`".to_owned();
+        merged.refuse_key("field.publish", message, Some(help));
+    }
     let metrics = &config.metrics;
     let side = config.field.size[0].min(config.field.size[1]);
     if let Auto::Set(box_max) = metrics.box_max

@@ -24,6 +24,8 @@ pub struct SwarmConfig {
     pub tick: TickSection,
     /// `[metrics]`.
     pub metrics: MetricsSection,
+    /// `[band.NAME]`: bands of frequencies, each with an index of its own.
+    pub band: BTreeMap<String, BandSection>,
     /// `[sync]`.
     pub sync: SyncSection,
     /// `[source.NAME]`.
@@ -52,6 +54,7 @@ impl Default for SwarmConfig {
             field: FieldSection::default(),
             tick: TickSection::default(),
             metrics: MetricsSection::default(),
+            band: BTreeMap::new(),
             sync: SyncSection::default(),
             source: BTreeMap::new(),
             watch: BTreeMap::new(),
@@ -193,6 +196,40 @@ impl Default for MetricsSection {
             batch_ticks: 10,
         }
     }
+}
+
+/// `[band.NAME]`: a band of frequencies with an index of its own, which counts where every slower band has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandSection {
+    /// Lower edge in Hz of field time.
+    pub low_hz: f64,
+    /// Upper edge in Hz of field time, below half of the tick rate.
+    pub high_hz: f64,
+    /// w, what it counts in the total.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// alpha of its index.
+    #[serde(default = "one")]
+    pub alpha: f64,
+    /// tau0 of its index in field seconds; `"auto"`: that of `[metrics]`.
+    #[serde(default = "auto")]
+    pub tau0: Auto<f64>,
+    /// K of its gate `CI/(CI + K)` for every faster band.
+    #[serde(default = "half")]
+    pub half: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn half() -> f64 {
+    0.01
+}
+
+fn auto() -> Auto<f64> {
+    Auto::Auto
 }
 
 /// Form of the gain.

@@ -87,7 +87,7 @@ const NAME: Kind = Kind::Spec(words::check_name);
 const TICKS_MAX: u64 = 1 << 31;
 
 /// Fields that can be published.
-pub const FIELDS: &[&str] = &["wave", "ci", "coherence", "gain", "dwell"];
+pub const FIELDS: &[&str] = &["wave", "ci", "coherence", "gain", "dwell", "ci_total"];
 
 /// What a name may be.
 pub(crate) const NAME_HINT: &str = "letters, digits, `_` and `-`, at most 32";
@@ -100,6 +100,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { name: "field", named: false, keys: FIELD },
     Section { name: "tick", named: false, keys: TICK },
     Section { name: "metrics", named: false, keys: METRICS },
+    Section { name: "band", named: true, keys: BAND },
     Section { name: "sync", named: false, keys: SYNC },
     Section { name: "source", named: true, keys: SOURCE },
     Section { name: "watch", named: true, keys: WATCH },
@@ -141,7 +142,11 @@ const FIELD: &[Key] = &[
     key("feedback_threshold", Kind::Finite, "a finite number in units of u"),
     key("feedback_limit", Kind::Positive, "a number above 0 in units of u"),
     key("backend", Kind::Word(&["auto", "cpu"]), "auto or cpu; no other backend is built"),
-    key("publish", Kind::List(&Kind::Word(FIELDS)), "any of wave, ci, coherence, gain, dwell"),
+    key(
+        "publish",
+        Kind::List(&Kind::Word(FIELDS)),
+        "any of wave, ci, coherence, gain, dwell, ci_total",
+    ),
 ];
 
 const TICK: &[Key] = &[
@@ -193,6 +198,19 @@ const SOURCE: &[Key] = &[
     key("resample", Kind::Word(&["time", "sample"]), "time or sample"),
     key("scale", Kind::Word(&["standardise", "none"]), "standardise or none"),
     key("at_end", Kind::Word(&["silence", "loop"]), "silence or loop"),
+];
+
+const BAND: &[Key] = &[
+    required("low_hz", Kind::Positive, "the lower edge, a frequency above 0"),
+    required(
+        "high_hz",
+        Kind::Positive,
+        "the upper edge, above low_hz and below half of the tick rate",
+    ),
+    key("weight", Kind::UpTo(f64::MAX), "a number from 0"),
+    key("alpha", Kind::UpTo(f64::MAX), "a number from 0"),
+    key("tau0", Kind::Auto(&Kind::Positive), "\"auto\", or a time above 0 in field seconds"),
+    key("half", Kind::Positive, "a number above 0"),
 ];
 
 const WATCH: &[Key] = &[
@@ -259,6 +277,15 @@ mod tests {
             ..SourceSection::default()
         };
         config.source.insert("x".into(), source);
+        let band = BandSection {
+            low_hz: 1.0,
+            high_hz: 2.0,
+            weight: 1.0,
+            alpha: 1.0,
+            tau0: Auto::Auto,
+            half: 1.0,
+        };
+        config.band.insert("x".into(), band);
         let watch = WatchSection { cell: "x".into(), threshold: 0.0, hysteresis: 0.0 };
         config.watch.insert("x".into(), watch);
         let annotation = AnnotationSection { csv: "x".into(), column: "x".into() };

@@ -104,7 +104,7 @@ fn values_of_the_wrong_type_or_outside_their_range() {
         ),
         (
             "[field]\npublish = [\"wave\", \"gian\"]",
-            "2:20: field.publish: `gian` is not one of wave, ci, coherence, gain, dwell; \
+            "2:20: field.publish: `gian` is not one of wave, ci, coherence, gain, dwell, ci_total; \
              did you mean `gain`?"
                 .into(),
         ),
@@ -125,6 +125,22 @@ fn values_of_the_wrong_type_or_outside_their_range() {
             "[metrics]\nthreshold = \"q:2\"",
             "2:13: metrics.threshold: `2` is not a quantile between 0 and 1; \
              a number from 0, or a quantile such as \"q:0.75\""
+                .into(),
+        ),
+        (
+            "[band.slow]\nlow_hz = 4\nhigh_hz = 4",
+            "3:11: band.slow.high_hz: 4 Hz is not above low_hz = 4; a band has a width".into(),
+        ),
+        (
+            "[band.fast]\nlow_hz = 13\nhigh_hz = 50",
+            "3:11: band.fast.high_hz: 50 Hz is not below half of the tick rate, 50 Hz; \
+             lower the band, or raise tick.rate_hz"
+                .into(),
+        ),
+        (
+            "[field]\npublish = [\"ci_total\"]",
+            "2:11: field.publish: `ci_total` is the sum over bands, and there is none; \
+             add a [band.NAME] with low_hz and high_hz, or publish `ci`"
                 .into(),
         ),
         (

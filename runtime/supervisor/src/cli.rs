@@ -115,6 +115,9 @@ pub(crate) enum Verb {
     /// Solves the wave equation by itself, from .npy to .npy; `runtime solve --help` says how
     #[command(disable_help_flag = true)]
     Solve(Words),
+    /// Measures fields from .npy files: CI and its parts, structure factor; `runtime analyze --help` says how
+    #[command(disable_help_flag = true)]
+    Analyze(Words),
     /// Prints the version
     Version,
 }

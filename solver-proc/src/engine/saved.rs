@@ -1,9 +1,9 @@
 //! The engine's state as bytes, and back.
 //!
 //! What is saved: tick, age of the memory, the scalars of the last evaluation, both levels of the
-//! wave, the memory. CI, coherence and gain follow from these where every tick is evaluated, and
-//! are computed again; where not, they are saved too. Sources need nothing: they are functions of
-//! the tick.
+//! wave, the memory, filters and memories of the bands. CI, coherence and gain follow from these
+//! where every tick is evaluated, and are computed again; where not, they are saved too. Sources
+//! need nothing: they are functions of the tick.
 
 use super::Engine;
 use crate::checkpoint::{RestoreError, Shape};
@@ -41,6 +41,9 @@ impl Engine {
                     body.field(field);
                 }
             }
+            for field in self.band_fields() {
+                body.field(field);
+            }
         });
     }
 
@@ -69,6 +72,13 @@ impl Engine {
         } else if self.tick > 0 {
             self.evaluate();
         }
+        let evaluated = self.saves_evaluation();
+        if let Some(bands) = &mut self.bands {
+            bands.restore(age, evaluated, |field| body.field(field));
+            if self.tick > 0 {
+                bands.resume(evaluated, &self.workers);
+            }
+        }
         self.set_scalars(scalars);
         let t_end = self.tick as f64 * f64::from(self.steps) * self.wave.medium().dt;
         if self.tick > 0 {
@@ -79,6 +89,11 @@ impl Engine {
         }
         self.events.clear();
         Ok(())
+    }
+
+    fn band_fields(&self) -> impl Iterator<Item = &[f32]> {
+        let evaluated = self.saves_evaluation();
+        self.bands.iter().flat_map(move |bands| bands.fields(evaluated))
     }
 
     fn saves_evaluation(&self) -> bool {
@@ -105,9 +120,10 @@ impl Engine {
         let cells = self.wave.grid().cells();
         let state = cells * (2 + self.meter.memory().fields().len());
         let evaluation: usize = self.meter.evaluated().iter().map(|field| field.len()).sum();
+        let bands: usize = self.band_fields().map(<[f32]>::len).sum();
         let (flags, singles) = match self.saves_evaluation() {
-            true => (WITH_EVALUATION, state + evaluation),
-            false => (0, state),
+            true => (WITH_EVALUATION, state + evaluation + bands),
+            false => (0, state + bands),
         };
         Shape {
             nx: self.nx() as u32,

@@ -6,7 +6,7 @@ use rsw_config::{Auto, Dwell, Gain, MetricsSection};
 use thiserror::Error;
 
 use super::bits::Bits;
-use super::boxes::{BoxFit, BoxRange, Pyramid};
+use super::boxes::{BoxRange, Pyramid};
 use super::index::{Cell, DimensionMap, Index, Weights};
 use super::memory::{Memory, Step};
 use super::sweep::{BLOCK, Lanes, fma, summed};
@@ -30,6 +30,21 @@ pub enum MetricsError {
         value: f64,
         /// What it may be.
         range: &'static str,
+    },
+    /// A band that the ticks cannot carry.
+    #[error(
+        "band \"{name}\" from {low_hz} to {high_hz} Hz is unusable: it must begin above 0, be wider than \
+         nothing and end below {limit_hz} Hz, half of the tick rate"
+    )]
+    Band {
+        /// Which one.
+        name: String,
+        /// Its lower edge.
+        low_hz: f64,
+        /// Its upper edge.
+        high_hz: f64,
+        /// Half of the tick rate.
+        limit_hz: f64,
     },
 }
 
@@ -296,9 +311,9 @@ impl Meter {
         (!self.dimensions.is_undefined()).then(|| f64::from(self.dimensions.at(x, y)))
     }
 
-    /// Boxes of the whole field at the last evaluation.
-    pub fn boxes(&self) -> &BoxFit {
-        self.pyramid.whole()
+    /// Boxes of the whole field and of its tiles at the last evaluation.
+    pub fn pyramid(&self) -> &Pyramid {
+        &self.pyramid
     }
 
     pub(crate) fn memory(&self) -> &Memory {

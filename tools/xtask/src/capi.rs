@@ -14,8 +14,17 @@ const SHARED: [&str; 3] = ["librsw.so.0.1.0", "librsw.so.0", "librsw.so"];
 /// What the Rust library needs of the system, as rustc says (`--print native-static-libs`).
 const SYSTEM_LIBS: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 /// Programs that a swarm needs.
-const PROGRAMS: [&str; 7] =
-    ["runtime", "rsw-launch", "solver-proc", "gateway", "recorder", "agent-proc", "rsw-bench"];
+const PROGRAMS: [&str; 9] = [
+    "runtime",
+    "rsw-launch",
+    "solver-proc",
+    "gateway",
+    "recorder",
+    "agent-proc",
+    "rsw-bench",
+    "rsw-solve",
+    "rsw-analyze",
+];
 
 /// Symbols beginning with `rsw_` are versioned and visible, nothing else is.
 const VERSIONS: &str = "RSW_0 {\n    global: rsw_*;\n    local: *;\n};\n";

@@ -45,6 +45,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Doctor => setup::doctor(context),
         Verb::Bench(args) => setup::become_program(context, "rsw-bench", &args),
         Verb::Solve(args) => setup::become_program(context, "rsw-solve", &args),
+        Verb::Analyze(args) => setup::become_program(context, "rsw-analyze", &args),
         Verb::Version => setup::version(context),
     }
 }

@@ -1,5 +1,6 @@
 //! iceoryx2 publish-subscribe as it comes: its own names below `/dev/shm`, one service each way, polled.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::{
     AllocationStrategy, Config, FileName, LogLevel, Path, SemanticString, ServiceName,
-    SignalHandlingMode, ipc, set_log_level,
+    SignalHandlingMode, ZeroCopySend, ipc, set_log_level,
 };
 use iceoryx2::service::Service;
 
@@ -71,32 +72,51 @@ pub(crate) struct Iox {
     _node: Node<ipc::Service>,
 }
 
-/// A publisher of `name` with messages of `words`.
-pub(crate) fn publisher<S: Service>(
+/// What a message is made of; its alignment is the message's.
+pub(crate) trait Element: ZeroCopySend + Copy + Debug + From<u64> + 'static {}
+
+impl Element for u64 {}
+
+/// A cache line, the alignment of our loans.
+#[derive(Debug, Clone, Copy, ZeroCopySend)]
+#[repr(C)]
+#[repr(align(64))]
+pub(crate) struct Line([u64; 8]);
+
+impl From<u64> for Line {
+    fn from(value: u64) -> Self {
+        Self([value; 8])
+    }
+}
+
+impl Element for Line {}
+
+/// A publisher of `name` with messages of `len` elements.
+pub(crate) fn publisher<S: Service, E: Element>(
     node: &Node<S>,
     name: &str,
-    words: usize,
-) -> Result<Publisher<S, [u64], ()>, Failure> {
+    len: usize,
+) -> Result<Publisher<S, [E], ()>, Failure> {
     let service = node
         .service_builder(&ServiceName::new(name)?)
-        .publish_subscribe::<[u64]>()
+        .publish_subscribe::<[E]>()
         .enable_safe_overflow(true)
         .open_or_create()?;
     Ok(service
         .publisher_builder()
-        .initial_max_slice_len(words)
+        .initial_max_slice_len(len)
         .allocation_strategy(AllocationStrategy::Static)
         .create()?)
 }
 
 /// A subscriber of `name`.
-pub(crate) fn subscriber<S: Service>(
+pub(crate) fn subscriber<S: Service, E: Element>(
     node: &Node<S>,
     name: &str,
-) -> Result<Subscriber<S, [u64], ()>, Failure> {
+) -> Result<Subscriber<S, [E], ()>, Failure> {
     let service = node
         .service_builder(&ServiceName::new(name)?)
-        .publish_subscribe::<[u64]>()
+        .publish_subscribe::<[E]>()
         .enable_safe_overflow(true)
         .open_or_create()?;
     Ok(service.subscriber_builder().create()?)

@@ -1,6 +1,6 @@
 //! Borrowed fields: what it costs a subscriber to take and give back a loan that the other process has just sent, through
-//! our domain and through iceoryx2 as it comes; each bound to one thread, and free to change threads. The size must
-//! not matter.
+//! our domain and through iceoryx2 as it comes; each bound to one thread, and free to change threads. Payloads of ours begin
+//! a cache line, for Arrow; those of iceoryx2 follow its header, or are aligned too. The size must not matter.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use iceoryx2::service::Service;
 use rsw_loans::{DomainError, LoanDomain, LoanInfo, Threads};
 
 use super::Bench;
+use crate::link::iox::{Element, Line};
 use crate::link::{End, STOP, floor, iox};
 use crate::pair;
 use crate::sample::{Case, Hist, histogram};
@@ -24,9 +25,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Failure> {
         let samples = ours(bench, bytes, LoanDomain::new)?;
         add(bench, "loan-movable", Some("iceoryx2-loan-movable"), bytes, samples);
         if bench.options.peers {
-            let samples = theirs::<ipc::Service>(bench, bytes)?;
+            let samples = theirs::<ipc::Service, u64>(bench, bytes)?;
             add(bench, "iceoryx2-loan", None, bytes, samples);
-            let samples = theirs::<ipc_threadsafe::Service>(bench, bytes)?;
+            let samples = theirs::<ipc::Service, Line>(bench, bytes)?;
+            add(bench, "iceoryx2-loan-aligned", None, bytes, samples);
+            let samples = theirs::<ipc_threadsafe::Service, u64>(bench, bytes)?;
             add(bench, "iceoryx2-loan-movable", None, bytes, samples);
         }
     }
@@ -128,21 +131,21 @@ fn ours<T: Threads>(
     Ok(samples)
 }
 
-fn theirs<S: Service>(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
+fn theirs<S: Service, E: Element>(bench: &Bench, bytes: usize) -> Result<Hist, Failure> {
     let domain = iox::Domain::new()?;
     let [mut flag, other] = floor::pair()?;
-    let (names, words) = (domain.clone(), bytes / 8);
+    let (names, len) = (domain.clone(), bytes / size_of::<E>());
     let peer = pair::spawn(bench.cores[1], move || {
         let node = names.node::<S>().expect("a node");
-        let publisher = iox::publisher(&node, "bench", words).expect("a publisher");
+        let publisher = iox::publisher::<S, E>(&node, "bench", len).expect("a publisher");
         serve(other, || {
-            let loan = publisher.loan_slice_uninit(words).expect("a loan");
-            loan.write_from_fn(|_| 7).send().expect("a subscriber");
+            let loan = publisher.loan_slice_uninit(len).expect("a loan");
+            loan.write_from_fn(|_| E::from(7)).send().expect("a subscriber");
         })
     })?;
     flag.receive();
     let node = domain.node::<S>()?;
-    let subscriber = iox::subscriber(&node, "bench")?;
+    let subscriber = iox::subscriber::<S, E>(&node, "bench")?;
     flag.send(1);
     flag.receive();
     while subscriber.receive()?.is_some() {}

@@ -1,0 +1,69 @@
+//! One run: every frame through the meter that the kernel uses, the last one through the rest.
+
+use std::path::PathBuf;
+
+use solver_proc::metrics::spectrum::Spectrum;
+use solver_proc::metrics::{Bands, Meter};
+use solver_proc::npy;
+use solver_proc::workers::Workers;
+
+use crate::Failure;
+use crate::document::{Document, Measured};
+use crate::frames::Frames;
+use crate::options::{Options, Parameters};
+
+/// tau0 in frames for a field that has always been so: one frame is then as good as ever.
+const LASTING: f64 = 1e-6;
+
+pub(crate) fn run(options: &Options) -> Result<Document, Failure> {
+    let Parameters { mut section, bands, frame_seconds } = options.parameters()?;
+    let mut frames = Frames::open(&options.fields)?;
+    if frames.is_one() {
+        section.tau0 = LASTING * frame_seconds;
+    }
+    let [nx, ny] = frames.size();
+    let workers = Workers::single()?;
+    let mut meter = Meter::new(nx, ny, &section, frame_seconds)?;
+    // A single field has no frequencies.
+    let mut bands = match bands.is_empty() || frames.is_one() {
+        true => None,
+        false => Some(Bands::new(nx, ny, &section, &bands, frame_seconds)?),
+    };
+    let mut measured = Vec::new();
+    while let Some(field) = frames.next()? {
+        meter.survey(field, &workers);
+        let summary = meter.measure(field, &workers);
+        if let Some(bands) = &mut bands {
+            bands.measure(field, &workers);
+        }
+        measured.push(Measured::new(summary, bands.as_ref()));
+    }
+    let spectrum = Spectrum::new(frames.last(), nx, options.hann);
+    let document = Document::new([nx, ny], &section, &meter, measured, &spectrum);
+    if let Some(prefix) = &options.out_prefix {
+        write(prefix, nx, &document, &meter, &spectrum)?;
+        if let Some(bands) = &bands {
+            npy::write_field(&PathBuf::from(format!("{prefix}-ci_total.npy")), nx, bands.total())?;
+        }
+    }
+    Ok(document)
+}
+
+fn write(
+    prefix: &str,
+    nx: usize,
+    document: &Document,
+    meter: &Meter,
+    spectrum: &Spectrum,
+) -> Result<(), Failure> {
+    let to = |name: &str| PathBuf::from(format!("{prefix}-{name}.npy"));
+    npy::write_field(&to("ci"), nx, meter.ci())?;
+    npy::write_field(&to("coherence"), nx, meter.coherence())?;
+    npy::write_field(&to("gain"), nx, meter.gain())?;
+    if document.is_sequence() {
+        npy::write_field(&to("dwell"), nx, meter.dwell())?;
+    }
+    npy::write_field(&to("dimension"), document.tiles()[0], document.dimensions())?;
+    npy::write_field(&to("structure-factor"), nx, &spectrum.modes().collect::<Vec<_>>())?;
+    Ok(())
+}

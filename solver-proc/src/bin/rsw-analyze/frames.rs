@@ -1,0 +1,96 @@
+//! The fields to analyze, one after the other: files of one field each, and files of many.
+
+use std::path::{Path, PathBuf};
+
+use solver_proc::npy::Array;
+
+use crate::Failure;
+
+/// Fields of one size, each of them finite.
+pub(crate) struct Frames<'a> {
+    files: &'a [PathBuf],
+    size: [usize; 2],
+    /// Fields of the file that was read last, and how many of them were handed out.
+    cells: Vec<f32>,
+    count: usize,
+    given: usize,
+}
+
+impl<'a> Frames<'a> {
+    /// Opens the first file; there must be one.
+    pub(crate) fn open(files: &'a [PathBuf]) -> Result<Self, Failure> {
+        let (first, rest) = files.split_first().ok_or("no field is named")?;
+        let mut frames = Self { files: rest, size: [0; 2], cells: Vec::new(), count: 0, given: 0 };
+        (frames.size, frames.count, frames.cells) = read(first)?;
+        Ok(frames)
+    }
+
+    /// Columns and rows of every field.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// Whether the first field is the only one.
+    pub(crate) fn is_one(&self) -> bool {
+        self.files.is_empty() && self.count == 1
+    }
+
+    /// The next field; `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<&[f32]>, Failure> {
+        if self.given == self.count {
+            let Some((file, rest)) = self.files.split_first() else { return Ok(None) };
+            self.files = rest;
+            self.follow(file)?;
+        }
+        self.given += 1;
+        Ok(Some(self.last()))
+    }
+
+    /// The field that was handed out last.
+    pub(crate) fn last(&self) -> &[f32] {
+        let cells = self.size[0] * self.size[1];
+        &self.cells[(self.given - 1) * cells..][..cells]
+    }
+
+    fn follow(&mut self, file: &Path) -> Result<(), Failure> {
+        let (size, count, cells) = read(file)?;
+        if size != self.size {
+            let ([nx, ny], [nx_first, ny_first]) = (size, self.size);
+            return Err(format!(
+                "{}: its field has {nx} x {ny} cells, those before it {nx_first} x {ny_first}; \
+                 a sequence has one size",
+                file.display()
+            )
+            .into());
+        }
+        (self.count, self.cells, self.given) = (count, cells, 0);
+        Ok(())
+    }
+}
+
+/// Size, number and cells of the fields in a file.
+fn read(file: &Path) -> Result<([usize; 2], usize, Vec<f32>), Failure> {
+    let array = Array::read(file)?;
+    let (count, size) = match *array.shape {
+        [ny, nx] => (1, [nx, ny]),
+        [count, ny, nx] => (count, [nx, ny]),
+        _ => {
+            return Err(format!(
+                "{}: it has {} dimensions; a field has two (y, x), a sequence three (frame, y, x)",
+                file.display(),
+                array.shape.len()
+            )
+            .into());
+        }
+    };
+    let cells = array.values.cast::<f32>();
+    // What is finite in double precision may not be in single.
+    if let Some(cell) = cells.iter().position(|value| !value.is_finite()) {
+        return Err(format!(
+            "{}: value {cell} is beyond single precision, in which fields are measured; scale the field",
+            file.display()
+        )
+        .into());
+    }
+    Ok((size, count, cells))
+}
