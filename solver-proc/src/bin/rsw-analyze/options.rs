@@ -51,8 +51,9 @@ pub(crate) struct Options {
 const AFTER_HELP: &str = "\
 Flags go before --params, and that before the defaults of a swarm file; solver-proc/SCIENCE.md has every definition.
 
-A single field has no past: its index is alpha D^bD G C, as if it had always been so. In a sequence the dwell time tau
-grows from the first frame on, and the index is alpha D^bD G C (1 - exp(-tau/tau0)), as in a swarm that ticks once a frame.
+A single field has no past: its index is alpha D^bD G C, as if it had always been so. In a sequence
+the dwell time tau grows from the first frame on, and the index is alpha D^bD G C (1 - exp(-tau/tau0)),
+as in a swarm that ticks once a frame.
 
 Example:
   runtime analyze u-*.npy --threshold q:0.9 --boxes 2:64 --json";
