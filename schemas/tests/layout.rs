@@ -6,7 +6,7 @@ fn the_picture_is_the_code() {
     assert_eq!(
         written,
         rsw_schemas::dump(),
-        "a change of a layout is a change of the ABI; `cargo run -p xtask -- layout > schemas/LAYOUT.txt`"
+        "a change of a layout is a change of the ABI; `cargo xtask layout > schemas/LAYOUT.txt`"
     );
 }
 

@@ -478,7 +478,7 @@ fn the_readmes_sixty_seconds_work_as_they_are_written() {
         readme.split("## Attach your agent in sixty seconds").nth(1).expect("the section");
     let section = section.split("\n## ").next().expect("its end");
     // The install command but for its first words, which build what is built already.
-    let words = "cargo run --release -p xtask -- ";
+    let words = "cargo xtask ";
     let install = section.lines().find_map(|line| line.trim().strip_prefix(words));
     let xtask = binary("xtask");
     let mut shell = vec![format!("{} {}", xtask.display(), install.expect("the install command"))];

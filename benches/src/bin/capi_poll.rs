@@ -1,7 +1,7 @@
 //! What the C door costs: polling available events through `rsw_ring_poll` beside the Rust call, in one process, over the
 //! same ring, in turns.
 //!
-//! `cargo run --release -p rsw-benches --bin capi_poll`. No swarm: the gateway's side of the handshake is played here.
+//! `cargo run --release --bin capi_poll`. No swarm: the gateway's side of the handshake is played here.
 
 use std::hint::black_box;
 use std::os::fd::{AsFd, AsRawFd};

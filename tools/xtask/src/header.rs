@@ -35,7 +35,7 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
             .filter(|(path, text)| std::fs::read_to_string(path).ok().as_ref() != Some(text))
             .map(|(path, _)| {
                 let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-                format!("{name} is not what the code has; `cargo run -p xtask -- header` writes it")
+                format!("{name} is not what the code has; `cargo xtask header` writes it")
             })
             .collect(),
     }
@@ -131,7 +131,7 @@ fn asserts_of(source: &str) -> String {
 const HEADER: &str = "\
 /* rsw.h: attach an agent to a running swarm, in C11 or C++17.
  *
- * Made by `cargo run -p xtask -- header` from runtime/capi/src; do not edit.
+ * Made by `cargo xtask header` from runtime/capi/src; do not edit.
  *
  * Every function that answers int32_t answers a status: RSW_OK, something informative above zero, or an error below;
  * rsw_last_error has the words. Handles are opaque and checked at each call: NULL, a closed one, or one of another kind
@@ -346,7 +346,7 @@ fn comment(out: &mut String, indent: &str, meaning: &str) {
 const LAYOUT_HEAD: &str = "\
 /* rsw_layout.h: every byte of the plane and of its events, and what it means.
  *
- * Made by `cargo run -p xtask -- header` from schemas/src; do not edit. Byte order is the machine's.
+ * Made by `cargo xtask header` from schemas/src; do not edit. Byte order is the machine's.
  */
 #ifndef RSW_LAYOUT_H
 #define RSW_LAYOUT_H

@@ -1,4 +1,4 @@
-//! `cargo run -p xtask -- tidy`: checks of the tree that no compiler makes.
+//! `cargo xtask tidy`: checks of the tree that no compiler makes.
 //!
 //! Each check has a name and prints what it found where; any finding is a failure. `header` makes the C headers,
 //! `install --prefix DIR` puts what was built in its places.

@@ -1,6 +1,6 @@
 /* rsw.h: attach an agent to a running swarm, in C11 or C++17.
  *
- * Made by `cargo run -p xtask -- header` from runtime/capi/src; do not edit.
+ * Made by `cargo xtask header` from runtime/capi/src; do not edit.
  *
  * Every function that answers int32_t answers a status: RSW_OK, something informative above zero, or an error below;
  * rsw_last_error has the words. Handles are opaque and checked at each call: NULL, a closed one, or one of another kind

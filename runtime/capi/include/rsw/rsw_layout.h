@@ -1,6 +1,6 @@
 /* rsw_layout.h: every byte of the plane and of its events, and what it means.
  *
- * Made by `cargo run -p xtask -- header` from schemas/src; do not edit. Byte order is the machine's.
+ * Made by `cargo xtask header` from schemas/src; do not edit. Byte order is the machine's.
  */
 #ifndef RSW_LAYOUT_H
 #define RSW_LAYOUT_H

@@ -166,7 +166,7 @@ def _load() -> c.CDLL:
             return c.CDLL(path)
         except OSError as error:
             reason = error
-    raise ImportError(f"librsw.so.0 is not there ({reason}); `cargo run --release -p xtask -- install --prefix DIR` "
+    raise ImportError(f"librsw.so.0 is not there ({reason}); `cargo xtask install --prefix DIR` "
                       "makes it, and RSW_LIBRARY=DIR/lib/librsw.so.0 names it")
 
 
