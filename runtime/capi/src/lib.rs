@@ -9,7 +9,7 @@
 //! They speak to a C programmer.
 //!
 //! Reading order: [`status`], [`abi`], `handle` (why use after close is an error), `link` (the connection behind all
-//! handles), then the doors: [`swarm`], [`board`], [`ring`], [`field`], [`batch`], [`report`], [`counter`], [`sync`].
+//! handles), then the doors: [`swarm`], [`board`], [`ring`], [`wake`], [`field`], [`batch`], [`report`], [`counter`], [`sync`].
 
 #![allow(
     non_camel_case_types,
@@ -30,6 +30,8 @@ pub mod swarm;
 pub mod board;
 
 pub mod ring;
+
+pub mod wake;
 
 pub mod field;
 

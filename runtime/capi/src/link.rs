@@ -8,7 +8,7 @@
 //! Up; down (the gateway is gone; a launched agent's swarm has ended then, everybody else comes again once a second);
 //! ended. The newest plane stays whatever happens.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,12 +21,13 @@ use rsw_plane::{PlaneReader, WaitStrategy};
 use rsw_schemas::control::KernelState;
 use rsw_schemas::event::Report;
 use rsw_schemas::text;
-use rsw_schemas::wire::{RefusalCode, Welcome};
+use rsw_schemas::wire::{RefusalCode, Welcome, hello_flag};
 
 use crate::status::{
     Answer, Error, RSW_E_DEAD, RSW_E_LIMIT, RSW_E_PERMISSION, RSW_E_PROTOCOL, RSW_E_STARTING,
     RSW_E_SYSTEM, RSW_E_TIMEOUT, RSW_E_UNSUPPORTED, RSW_E_VERSION,
 };
+use crate::wake::Wakes;
 
 /// Least time between two looks at the socket: a look is a system call.
 const LOOK_NS_MIN: u64 = 10_000_000;
@@ -82,6 +83,8 @@ struct Inner {
     mailbox: Option<Mailbox>,
     /// The loans of that incarnation of the gateway, once somebody asked for some.
     loans: Option<(u64, LoanDomain)>,
+    /// What wakes an event loop, if it was asked for.
+    wakes: Option<Wakes>,
     reports: u64,
     /// The last `cs_mean` reported.
     cs_bits: u64,
@@ -108,8 +111,12 @@ impl Link {
     ) -> Answer<Arc<Self>> {
         let mut client = Client::from_fd(socket);
         client.hello(&hello.name, hello.flags).map_err(|error| attach_error(&error))?;
-        let Attached { welcome, plane, mailbox, .. } =
+        let Attached { welcome, plane, mailbox, wake } =
             client.welcome(hello.timeout).map_err(|error| attach_error(&error))?;
+        let wakes = match hello.flags & hello_flag::WAKE_FD != 0 {
+            true => Some(Wakes::of(&client, wake)?),
+            false => None,
+        };
         let link = Self {
             inner: Mutex::new(Inner {
                 socket: Socket::Up(client),
@@ -119,6 +126,7 @@ impl Link {
                 welcome,
                 mailbox,
                 loans: None,
+                wakes,
                 reports: 0,
                 cs_bits: f64::NAN.to_bits(),
             }),
@@ -176,7 +184,7 @@ impl Link {
             Socket::Up(client) => client,
             Socket::Down { retry_ns } => {
                 if mono_ns() >= *retry_ns && !self.has_ended() {
-                    inner.come_again();
+                    inner.come_again()?;
                 }
                 self.end_if_over(&inner);
                 return Ok(Seen::Nothing);
@@ -189,21 +197,23 @@ impl Link {
                 Ok(Seen::Changed)
             }
             Ok(ClientEvent::Welcome(attached)) => {
-                let Attached { welcome, plane, mailbox, .. } = *attached;
+                let Attached { welcome, plane, mailbox, wake } = *attached;
                 inner.welcome = welcome;
                 inner.mailbox = mailbox;
+                let woken = inner.wakes.as_mut().map_or(Ok(()), |wakes| wakes.welcomed(wake));
                 drop(inner);
                 self.take_up(plane);
+                woken?;
                 self.beat(None);
                 Ok(Seen::Changed)
             }
             Ok(ClientEvent::GatewayGone) => {
-                inner.socket = Socket::Down { retry_ns: mono_ns() };
+                inner.disconnect(mono_ns())?;
                 self.end_if_over(&inner);
                 Ok(Seen::Nothing)
             }
             Err(error @ AttachError::Refused { .. }) => {
-                inner.socket = Socket::Down { retry_ns: mono_ns() + RETRY_NS };
+                inner.disconnect(mono_ns() + RETRY_NS)?;
                 let error = attach_error(&error);
                 // A gateway that has just begun: it will have room, and a plane.
                 let later = [RSW_E_LIMIT, RSW_E_STARTING].contains(&error.status());
@@ -289,6 +299,19 @@ impl Link {
         }
     }
 
+    /// The descriptor that becomes readable when there is something to look at.
+    pub(crate) fn wake_fd(&self) -> Answer<RawFd> {
+        self.lock().wakes.as_ref().map(Wakes::fd).ok_or_else(|| {
+            let words = "no descriptor was asked for: connect with RSW_CONNECT_WAKE_FD";
+            Error::new(RSW_E_UNSUPPORTED, words)
+        })
+    }
+
+    /// Makes it unreadable until the next commit.
+    pub(crate) fn clear_wake(&self) -> Answer<()> {
+        Ok(self.lock().wakes.as_ref().map_or(Ok(()), Wakes::clear)?)
+    }
+
     /// Incarnation of the gateway.
     pub(crate) fn incarnation(&self) -> u64 {
         self.lock().welcome.incarnation
@@ -310,17 +333,29 @@ impl Link {
 
 impl Inner {
     /// Connects once more and says hello; the welcome is found by a later look.
-    fn come_again(&mut self) {
-        let Some(path) = &self.public else { return };
+    fn come_again(&mut self) -> Answer<()> {
+        let Some(path) = &self.public else { return Ok(()) };
         let hello = || {
             let mut client = Client::connect(path)?;
             client.hello(&self.asked_name, self.flags)?;
             Ok::<_, AttachError>(client)
         };
         self.socket = match hello() {
-            Ok(client) => Socket::Up(client),
+            Ok(client) => {
+                if let Some(wakes) = &mut self.wakes {
+                    wakes.connected(&client)?;
+                }
+                Socket::Up(client)
+            }
             Err(_) => Socket::Down { retry_ns: mono_ns() + RETRY_NS },
         };
+        Ok(())
+    }
+
+    /// Gives the socket up; another one is tried from `retry_ns` on.
+    fn disconnect(&mut self, retry_ns: u64) -> Answer<()> {
+        self.socket = Socket::Down { retry_ns };
+        Ok(self.wakes.as_mut().map_or(Ok(()), Wakes::disconnected)?)
     }
 }
 

@@ -5,6 +5,8 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use rsw_os::OsError;
+
 /// Done.
 pub const RSW_OK: i32 = 0;
 /// Nothing new; later perhaps.
@@ -113,6 +115,12 @@ thread_local! {
 pub(crate) struct Error {
     status: i32,
     words: String,
+}
+
+impl From<OsError> for Error {
+    fn from(error: OsError) -> Self {
+        Self::new(RSW_E_SYSTEM, error.to_string())
+    }
 }
 
 /// A status, or an error.

@@ -13,6 +13,7 @@ use rsw_os::{lock, packet, process};
 use rsw_plane::PlaneReader;
 use rsw_schemas::control::KernelState;
 use rsw_schemas::text;
+use rsw_schemas::wire::hello_flag;
 
 use crate::abi::{self, Growing, abi};
 use crate::handle::{self, Object};
@@ -29,6 +30,9 @@ pub struct rsw_swarm {
 
 /// Only look: no page, no name, no reports, not in `runtime ps`.
 pub const RSW_CONNECT_OBSERVER: u32 = 1;
+
+/// Ask for what rsw_wake_fd hands out.
+pub const RSW_CONNECT_WAKE_FD: u32 = 2;
 
 /// How long rsw_connect waits for the welcome unless told, milliseconds.
 pub const RSW_CONNECT_TIMEOUT_MS: u32 = 10000;
@@ -298,6 +302,11 @@ impl Swarm {
         &self.newest.plane
     }
 
+    /// Number of the plane that this handle has.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.newest.epoch
+    }
+
     #[inline]
     fn refresh(&mut self) {
         if self.link.epoch() != self.newest.epoch {
@@ -378,7 +387,8 @@ fn is_gone(plane: &PlaneReader) -> bool {
 /// What a caller asked for, owned.
 #[derive(Debug, Default)]
 struct Wish {
-    observer: bool,
+    /// Bits RSW_CONNECT_*, all of them known.
+    flags: u32,
     project: Option<String>,
     folder: Option<PathBuf>,
     socket: Option<PathBuf>,
@@ -391,7 +401,7 @@ impl Wish {
     /// # Safety
     /// The pointers are NULL or texts.
     unsafe fn of(options: &rsw_options) -> Answer<Self> {
-        if options.flags & !RSW_CONNECT_OBSERVER != 0 {
+        if options.flags & !(RSW_CONNECT_OBSERVER | RSW_CONNECT_WAKE_FD) != 0 {
             let words = format!("flags {:#x} are not known to this library", options.flags);
             return Err(Error::new(RSW_E_ARGUMENT, words));
         }
@@ -404,7 +414,7 @@ impl Wish {
         // SAFETY: as above.
         let name = unsafe { abi::text("name", options.name) }?;
         Ok(Self {
-            observer: options.flags & RSW_CONNECT_OBSERVER != 0,
+            flags: options.flags,
             project,
             folder,
             socket,
@@ -427,7 +437,7 @@ impl Wish {
             if self.timeout_ms == 0 { RSW_CONNECT_TIMEOUT_MS } else { self.timeout_ms };
         let hello = Hello {
             name: name.unwrap_or_else(program_name),
-            flags: if self.observer { rsw_schemas::wire::hello_flag::OBSERVER } else { 0 },
+            flags: self.hello_flags(),
             timeout: Duration::from_millis(u64::from(timeout_ms)),
         };
         if let Some(number) = self.socket_fd {
@@ -435,6 +445,15 @@ impl Wish {
         }
         let path = self.path()?;
         Link::open(connect_to(&path)?, Some(path), hello)
+    }
+
+    fn hello_flags(&self) -> u32 {
+        let flags = [
+            (RSW_CONNECT_OBSERVER, hello_flag::OBSERVER),
+            (RSW_CONNECT_WAKE_FD, hello_flag::WAKE_FD),
+        ];
+        let asked = flags.into_iter().filter(|(ours, _)| self.flags & ours != 0);
+        asked.fold(0, |flags, (_, theirs)| flags | theirs)
     }
 
     fn take_environment(&mut self) -> Answer<()> {

@@ -11,6 +11,7 @@
 
 pub mod affinity;
 pub mod clock;
+pub mod epoll;
 pub mod error;
 pub mod eventfd;
 pub mod futex;

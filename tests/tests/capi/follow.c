@@ -1,6 +1,18 @@
-/* follow GENERATIONS: polls through restarts of the kernel until it has taken up so many new generations and seen an
- * event of the last; no sequence twice, every gap told exactly, a loan held all the time. */
+/* follow GENERATIONS [fd]: polls through restarts of the kernel until it has taken up so many new generations and seen an
+ * event of the last; no sequence twice, every gap told exactly, a loan held all the time. With "fd" it sleeps in poll(2) on
+ * the library's descriptor, and never in the library. */
 #include "check.h"
+#include <poll.h>
+
+/* Sleeps until the descriptor says so, at most a second; counts both. */
+static int32_t sleep_in_poll(rsw_swarm *swarm, int fd, unsigned long *woken, unsigned long *late)
+{
+    struct pollfd wake = {.fd = fd, .events = POLLIN};
+    int ready = poll(&wake, 1, 1000);
+    CHECK(ready >= 0);
+    *(ready ? woken : late) += 1;
+    return rsw_wake_clear(swarm);
+}
 
 int main(int argc, char **argv)
 {
@@ -12,8 +24,13 @@ int main(int argc, char **argv)
     rsw_frame frame = RSW_INIT(rsw_frame);
     rsw_event events[64];
     rsw_stats stats = RSW_INIT(rsw_stats);
-    int stale = 0;
-    EXPECT(rsw_connect(NULL, &swarm), RSW_OK);
+    rsw_options options = RSW_INIT(rsw_options);
+    int stale = 0, fd = -1;
+    unsigned long woken = 0, late = 0;
+    if (argc > 2)
+        options.flags = RSW_CONNECT_WAKE_FD;
+    EXPECT(rsw_connect(&options, &swarm), RSW_OK);
+    EXPECT(rsw_wake_fd(swarm, &fd), argc > 2 ? RSW_OK : RSW_E_UNSUPPORTED);
     EXPECT(rsw_ring_open(swarm, RSW_FROM_LATEST, 0, &ring), RSW_OK);
     EXPECT(rsw_field_open(swarm, "ci", &field), RSW_OK);
     while (rsw_field_loan_latest(field, &loan, &frame) == RSW_EMPTY) {
@@ -29,12 +46,17 @@ int main(int argc, char **argv)
     memcpy(copy, frame.data, cells * sizeof *copy);
     puts("following");
     fflush(stdout);
+    int32_t status = RSW_OK;
     for (int seen = 0; left > 0 || !seen;) {
         size_t count = 0;
-        int32_t waited = rsw_ring_wait(ring, 20000000, RSW_WAIT_DEFAULT);
+        int32_t waited = RSW_OK;
+        if (argc <= 2)
+            waited = rsw_ring_wait(ring, 20000000, RSW_WAIT_DEFAULT);
+        else if (status == RSW_EMPTY)
+            waited = sleep_in_poll(swarm, fd, &woken, &late);
         CHECK(waited >= 0 && waited != RSW_ENDED);
         stale |= waited == RSW_STALE;
-        int32_t status = rsw_ring_poll(ring, events, 64, &count);
+        status = rsw_ring_poll(ring, events, 64, &count);
         CHECK(status >= 0);
         EXPECT(rsw_ring_stats(ring, &stats), RSW_OK);
         if (status == RSW_REATTACHED) {
@@ -70,6 +92,7 @@ int main(int argc, char **argv)
     EXPECT(rsw_ring_close(ring), RSW_OK);
     EXPECT(rsw_close(swarm), RSW_OK);
     free(copy);
+    CHECK(argc <= 2 || woken > 10 * late);
     printf("follow: ok%s\n", stale ? ", stale told" : "");
     return 0;
 }

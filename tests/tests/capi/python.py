@@ -1,5 +1,7 @@
 """What the package promises beyond the examples: loans without a copy, exact errors, releases."""
 
+import selectors
+
 import rsw
 
 
@@ -68,6 +70,15 @@ with rsw.connect(name="checker") as swarm:
     except ValueError:
         pass
     batches.close()
+with rsw.connect(name="loop", wake=True) as swarm, swarm.events() as ring:
+    selector, seen = selectors.DefaultSelector(), 0
+    selector.register(swarm, selectors.EVENT_READ)
+    while seen < 20:
+        if selector.select(timeout=10):
+            swarm.clear_wake()
+            while ring.poll()[0] == rsw.OK:
+                pass
+            seen = ring.stats().received
 closed = swarm
 try:
     closed.state()

@@ -42,8 +42,10 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
 }
 
 /// The order in which a reader meets things.
-const SOURCES: [&str; 10] =
-    ["status", "abi", "swarm", "board", "ring", "sync", "report", "field", "batch", "counter"];
+const SOURCES: [&str; 11] = [
+    "status", "abi", "swarm", "board", "ring", "wake", "sync", "report", "field", "batch",
+    "counter",
+];
 
 fn functions(root: &Path) -> Result<String, String> {
     let sources = root.join(CAPI).join("src");

@@ -8,7 +8,9 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
     if written == rsw_schemas::dump() {
         return Vec::new();
     }
-    vec!["schemas/LAYOUT.txt is not what the code has; `cargo xtask layout > schemas/LAYOUT.txt` \
+    vec![
+        "schemas/LAYOUT.txt is not what the code has; `cargo xtask layout > schemas/LAYOUT.txt` \
           writes it, and a change of it is a change of the ABI"
-        .to_owned()]
+            .to_owned(),
+    ]
 }

@@ -151,6 +151,9 @@ struct ArrowArrayStream {
 // Only look: no page, no name, no reports, not in `runtime ps`.
 #define RSW_CONNECT_OBSERVER 1
 
+// Ask for what rsw_wake_fd hands out.
+#define RSW_CONNECT_WAKE_FD 2
+
 // How long rsw_connect waits for the welcome unless told, milliseconds.
 #define RSW_CONNECT_TIMEOUT_MS 10000
 
@@ -649,6 +652,22 @@ int32_t rsw_ring_stats(struct rsw_ring *ring, struct rsw_stats *stats);
 
 // Gives a reader up. One thread at a time; never blocks; not for signal handlers. RSW_E_HANDLE if it is closed already.
 int32_t rsw_ring_close(struct rsw_ring *ring);
+
+// A descriptor that becomes readable when events were committed, when the kernel or the gateway was restarted, and when the
+// swarm has ended: for poll, epoll, or any event loop. Ask for it with RSW_CONNECT_WAKE_FD. When it is readable, or a second
+// has passed: rsw_wake_clear, then rsw_ring_poll until RSW_EMPTY, then wait again; no event is slept over.
+//
+// Any thread; never blocks; not for signal handlers. *fd is the library's: do not read or close it; it is the same one, and
+// good, until the last handle of the connection is closed. RSW_E_UNSUPPORTED if it was not asked for. A gateway that is
+// gone wakes nobody, hence the second.
+int32_t rsw_wake_fd(struct rsw_swarm *swarm,
+                    int32_t *fd);
+
+// Makes the descriptor of rsw_wake_fd unreadable until the next commit, and does what rsw_reattach does, with its answers; a
+// sign of life, too.
+//
+// One thread at a time; never blocks; not for signal handlers; two system calls.
+int32_t rsw_wake_clear(struct rsw_swarm *swarm);
 
 // Opens a window as the swarm file says (see rsw_self: site_count, window_ticks, report_ticks), for this agent.
 //

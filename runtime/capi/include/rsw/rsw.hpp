@@ -201,6 +201,17 @@ public:
         return Swarm(Handle<rsw_swarm, rsw_close>(swarm));
     }
 
+    // As rsw_wake_fd: for poll and epoll, of a swarm that was connected with RSW_CONNECT_WAKE_FD.
+    int wake_fd() const
+    {
+        int32_t fd = -1;
+        ask(rsw_wake_fd(get(), &fd));
+        return fd;
+    }
+
+    // As rsw_wake_clear.
+    int32_t clear_wake() const { return ask(rsw_wake_clear(get())); }
+
     Ring ring(int32_t start = RSW_FROM_LATEST, uint64_t sequence = 0, size_t capacity = 256) const
     {
         rsw_ring *ring = nullptr;

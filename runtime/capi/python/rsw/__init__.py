@@ -19,10 +19,12 @@ _TYPES = {1: "f64", 2: "u64", 3: "i64"}
 
 
 def connect(folder: Optional[str] = None, *, project: Optional[str] = None, socket: Optional[str] = None,
-            name: Optional[str] = None, socket_fd: int = 0, observer: bool = False, timeout_ms: int = 0) -> "Swarm":
-    """Attaches to a swarm: a launched agent's own, or the one of `folder` (the working folder unless told)."""
+            name: Optional[str] = None, socket_fd: int = 0, observer: bool = False, wake: bool = False,
+            timeout_ms: int = 0) -> "Swarm":
+    """Attaches to a swarm: a launched agent's own, or the one of `folder` (the working folder unless told).
+    With `wake`, the swarm has a descriptor for event loops: `Swarm.fileno`."""
     options = _c.Options()
-    options.flags = 1 if observer else 0
+    options.flags = (_c.CONNECT_OBSERVER if observer else 0) | (_c.CONNECT_WAKE_FD if wake else 0)
     for key, text in (("folder", folder), ("project", project), ("socket", socket), ("name", name)):
         setattr(options, key, text.encode() if text is not None else None)
     options.socket_fd, options.timeout_ms = socket_fd, timeout_ms
@@ -92,6 +94,17 @@ class Swarm(_Held):
     def reattach(self) -> int:
         """REATTACHED if a new generation was taken up; `Ring.wait` does this by itself."""
         return ask(_c.lib.rsw_reattach(self._handle))
+
+    def fileno(self) -> int:
+        """A descriptor for `select`, `selectors` or `asyncio`, of a swarm that was connected with `wake=True`: readable when
+        there are events, or news of the swarm. Then, or once a second, `clear_wake` and poll until nothing is left."""
+        fd = c.c_int32()
+        ask(_c.lib.rsw_wake_fd(self._handle, c.byref(fd)))
+        return fd.value
+
+    def clear_wake(self) -> int:
+        """Makes it unreadable until the next commit; REATTACHED, STALE and ENDED as `reattach`."""
+        return ask(_c.lib.rsw_wake_clear(self._handle))
 
     def board(self) -> List[Cell]:
         """Every cell, each complete; all are of one tick if their ticks are equal."""

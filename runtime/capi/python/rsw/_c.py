@@ -9,6 +9,7 @@ from pathlib import Path
 OK, EMPTY, LAPPED, STALE, REATTACHED, ENDED = range(6)
 E_NOT_FOUND, E_UNSUPPORTED = -5, -11
 
+CONNECT_OBSERVER, CONNECT_WAKE_FD = 1, 2
 FROM_LATEST, FROM_OLDEST, FROM_SEQUENCE = range(3)
 WAIT = {"default": 0, "spin": 1, "yield": 2, "hybrid": 3, "block": 4}
 
@@ -152,6 +153,8 @@ FUNCTIONS = {
     "batches_next": [Handle, P(ArrowSchema), P(ArrowArray), P(BatchInfo)],
     "batches_stream": [Handle, u64, P(ArrowArrayStream)],
     "batches_close": [Handle],
+    "wake_fd": [Handle, P(i32)],
+    "wake_clear": [Handle],
     "counter_count": [Handle, P(u32)],
     "counter_read": [Handle, u32, P(Counter)],
 }
