@@ -60,10 +60,13 @@ fn cpp_example(place: &Place, name: &str) -> PathBuf {
 
 /// Compiles a C program into the place's folder, against the shared library.
 fn compile(place: &Place, path: &str) -> PathBuf {
+    compile_with(c_compiler("-std=c11"), place, path)
+}
+
+fn compile_with(mut command: Command, place: &Place, path: &str) -> PathBuf {
     let from = source(path);
     let to = place.folder().join(from.file_stem().expect("a name"));
     let lib = prefix().join("lib");
-    let mut command = c_compiler("-std=c11");
     command.arg("-o").arg(&to).arg(&from).arg("-L").arg(&lib);
     command.arg(format!("-Wl,-rpath,{}", lib.display())).args(["-lrsw", "-lpthread"]);
     good(&mut command);
@@ -371,6 +374,28 @@ fn follows_restarts(words: &[&str]) {
     wait_until("it ends", || child.0.try_wait().expect("its state").is_some());
     assert!(said().contains("follow: ok"), "{}", said());
     place.ok(&["down"]);
+    place.verified();
+}
+
+/// The headers in `capi/old` are those of the library before it had `rsw_wake_fd`; a program that was built with them runs on.
+#[test]
+fn programs_built_with_older_headers_run_on_this_library() {
+    let place = swarm();
+    let program = |name: &str| {
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Werror", "-I"]);
+        gcc.arg(source("tests/tests/capi/old"));
+        compile_with(gcc, &place, &format!("agent-proc/examples/c/{name}.c"))
+    };
+    let names = ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
+    let programs = names.map(program);
+    place.up(&[]);
+    let args = [&[][..], &["500"], &["ci.pgm"], &["3"], &["3"]];
+    for ((program, args), lines) in programs.iter().zip(args).zip([10, 501, 1, 3, 3]) {
+        let told = good(&mut command(&place, program, args)).stdout;
+        assert!(told.lines().count() >= lines, "{told}");
+    }
+    place.down_and_gone(&[]);
     place.verified();
 }
 
