@@ -3,6 +3,7 @@
 import selectors
 
 import rsw
+from rsw import _dlpack as dlpack
 
 
 def mapping_of(address):
@@ -44,6 +45,24 @@ with rsw.connect(name="checker") as swarm:
     assert len(addresses) == 3
     for loan in held:
         loan.release()
+    # By DLPack: what was taken keeps the loan; a capsule that nobody takes gives it back.
+    loan = field.loan(timeout_s=10)
+    for older in (None, (0, 8)):
+        try:
+            loan.__dlpack__(max_version=older)
+            raise SystemExit("a consumer was not told that the cells are read-only")
+        except BufferError:
+            pass
+    capsule = loan.__dlpack__(max_version=(1, 0))
+    assert loan.__dlpack_device__() == (1, 0)
+    managed = dlpack.Managed.from_address(dlpack._pointer(id(capsule), dlpack.NAME))
+    assert managed.flags == dlpack.READ_ONLY and managed.tensor.data == loan.address
+    assert [managed.tensor.shape[axis] for axis in range(2)] == [32, 32]
+    assert [managed.tensor.strides[axis] for axis in range(2)] == [32, 1]
+    loan.release()
+    assert loan._handle is not None, "it is held"
+    del capsule
+    assert loan._handle is None and not dlpack._out
     assert field.copy().shape == (32, 32)
     with swarm.events("oldest") as ring:
         seen = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes as c
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
-from . import _c
+from . import _c, _dlpack
 from ._c import EMPTY, ENDED, LAPPED, OK, REATTACHED, STALE, Error, SyncResult, ask
 
 __all__ = ["connect", "Swarm", "Ring", "Batch", "Cell", "Field", "Loan", "Batches", "RecordBatch", "Stream", "Sync", "Error",
@@ -310,7 +310,8 @@ class _Subscription(_Held):
 class Loan(_Held):
     """A borrowed frame: read-only memory of the gateway's, stable until released. `with` releases it.
 
-    What was made from it (`memory`, an array of numpy's) must not be used after that.
+    What was made from it by `memory` or `__array_interface__` must not be used after that. What was taken by DLPack
+    (`numpy.from_dlpack(loan)`) keeps the loan until it is gone itself.
     """
 
     _close = "rsw_loan_release"
@@ -318,8 +319,15 @@ class Loan(_Held):
     def __init__(self, handle: _c.Handle, frame: _c.Frame) -> None:
         super().__init__(handle)
         self.frame = frame
+        self._taken = 0
+        self._released = False
 
-    release = _Held.close
+    def close(self) -> None:
+        self._released = True
+        if self._taken == 0:
+            super().close()
+
+    release = close
 
     @property
     def shape(self) -> Tuple[int, int]:
@@ -342,8 +350,27 @@ class Loan(_Held):
         frame = self._live()
         return {"version": 3, "shape": self.shape, "typestr": "<f4", "data": (frame.data, True)}
 
+    def __dlpack_device__(self) -> Tuple[int, int]:
+        return _dlpack.CPU
+
+    def __dlpack__(self, *, stream: Any = None, max_version: Optional[Tuple[int, int]] = None,
+                   dl_device: Optional[Tuple[int, int]] = None, copy: Optional[bool] = None) -> Any:
+        """A capsule of DLPack 1.0; older consumers cannot be told that the cells are read-only."""
+        frame = self._live()
+        if max_version is None or max_version[0] < 1:
+            raise BufferError("this is read-only memory, which DLPack can say from 1.0 on; copy it: Field.copy")
+        if copy or dl_device not in (None, _dlpack.CPU):
+            raise BufferError("a loan is memory of this machine, lent as it is; copy it: Field.copy")
+        self._taken += 1
+        return _dlpack.capsule(frame.data, self.shape, self._came_back)
+
+    def _came_back(self) -> None:
+        self._taken -= 1
+        if self._released:
+            self.close()
+
     def _live(self) -> _c.Frame:
-        if self._handle is None:
+        if self._released:
             raise ValueError("the loan was released")
         return self.frame
 
