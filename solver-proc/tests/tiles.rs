@@ -126,6 +126,7 @@ fn depth_follows_the_cache_and_the_steps() {
     };
     assert_eq!(depth(4096, 64, 8), 8);
     assert_eq!(depth(4096, 64, 1000), 30);
-    assert_eq!(depth(512, 64, 1000), 32);
+    assert_eq!(depth(512, 512, 1000), 32);
+    assert_eq!((depth(256, 256, 8), depth(512, 256, 8), depth(513, 256, 8)), (1, 1, 8));
     assert_eq!((depth(65_536, 8, 8), depth(2, 64, 8), depth(64, 64, 1)), (1, 1, 1));
 }
