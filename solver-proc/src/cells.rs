@@ -11,6 +11,8 @@ use crate::real::Real;
 
 /// Bytes of a page, after which addresses look alike.
 const PAGE: usize = 4096;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Bytes between the offsets of two fields: seven cache lines, so that nine fields fit into a page.
 const STAGGER: usize = 448;
 
@@ -24,11 +26,18 @@ pub(crate) struct Cells<T = f32> {
 impl<T: Real> Cells<T> {
     /// `count` cells; `place` tells apart the fields that are swept over together.
     pub(crate) fn new(count: usize, place: usize) -> Self {
+        Self::aligned_at(0, count, place)
+    }
+
+    /// The same, but the cell that begins a cache line is number `aligned`.
+    pub(crate) fn aligned_at(aligned: usize, count: usize, place: usize) -> Self {
         let page = PAGE / size_of::<T>();
+        let line = LINE / size_of::<T>();
+        let lead = aligned.next_multiple_of(line) - aligned;
         let stagger = place * (STAGGER / size_of::<T>()) % page;
-        let storage = vec![T::default(); count + page + stagger];
+        let storage = vec![T::default(); count + page + stagger + lead];
         // Only speed hangs on this: an address that cannot be aligned is as good as any other.
-        let start = storage.as_ptr().align_offset(PAGE).min(page) + stagger;
+        let start = storage.as_ptr().align_offset(PAGE).min(page) + stagger + lead;
         Self { storage, start, count }
     }
 

@@ -16,7 +16,7 @@ use crate::energy::EnergyMeter;
 use crate::feedback::Feedback;
 use crate::grid::{Grid, GridError};
 use crate::lanes;
-use crate::metrics::{Bands, Meter, MetricsError, Summary};
+use crate::metrics::{Bands, Kept, Meter, MetricsError, Summary};
 use crate::source::{Feeds, Source, SourceError};
 use crate::wave::{Medium, MediumError, Tiling, Wave};
 use crate::workers::Workers;
@@ -178,7 +178,8 @@ impl Engine {
         let annotations = annotations(topology, &sources, &mut tables)?;
         let sites = sites(topology, &wave)?;
         let seconds = topology.tick_period_ns as f64 * 1e-9;
-        let meter = Meter::new(nx, ny, &config.metrics, seconds)?;
+        let mut meter = Meter::new(nx, ny, &config.metrics, seconds, kept(topology))?;
+        meter.watch(sites.iter().map(|site| [site.x, site.y]));
         let bands = match config.band.is_empty() {
             true => None,
             false => Some(Bands::new(nx, ny, &config.metrics, &config.band, seconds)?),
@@ -272,9 +273,10 @@ impl Engine {
         &self.site_metrics
     }
 
-    /// A field by name (`wave`, `ci`, `coherence`, `gain`, `dwell`; `ci_total` where there are bands), row-major.
+    /// A field by name (`wave`, `ci`, `dwell`; `coherence` and `gain`, if they are published; `ci_total` where
+    /// there are bands), row-major.
     pub fn field(&self, name: &str) -> Option<&[f32]> {
-        match name {
+        let field = match name {
             "wave" => Some(self.wave.u()),
             "ci" => Some(self.meter.ci()),
             "coherence" => Some(self.meter.coherence()),
@@ -282,7 +284,8 @@ impl Engine {
             "dwell" => Some(self.meter.dwell()),
             "ci_total" => self.bands.as_ref().map(Bands::total),
             _ => None,
-        }
+        };
+        field.filter(|cells| !cells.is_empty())
     }
 
     /// Smallest and largest cell of a field.
@@ -357,16 +360,17 @@ impl Engine {
     }
 
     fn update_sites(&mut self) {
-        for (site, metric) in self.sites.iter().zip(&mut self.site_metrics) {
+        for (k, (site, metric)) in self.sites.iter().zip(&mut self.site_metrics).enumerate() {
             let cell = self.wave.grid().index(site.x, site.y);
             let dimension = self.meter.dimension_at(site.x, site.y);
             let source = site.source.map(|source| &self.sources[source]);
+            let [coherence, gain] = self.meter.site(k);
             let at = |field: &[f32]| f64::from(field[cell]);
             *metric = SiteMetric {
                 agent_id: site.agent_id,
                 d: dimension.unwrap_or(f64::NAN),
-                c: at(self.meter.coherence()),
-                g: at(self.meter.gain()),
+                c: f64::from(coherence),
+                g: f64::from(gain),
                 tau: at(self.meter.dwell()),
                 ci: at(self.meter.ci()),
                 u: at(self.wave.u()),
@@ -426,6 +430,14 @@ impl Steps {
         let feeds = &*feeds;
         workers.enter(|| wave.advance(workers, feeds, self.count as usize));
     }
+}
+
+/// What is published; and where an evaluation is saved, which is where not every tick has one, all of it.
+fn kept(topology: &Topology) -> Kept {
+    let saved = topology.config.metrics.every_ticks > 1;
+    let kept =
+        |name: &str| saved || topology.config.field.publish.iter().any(|field| field == name);
+    Kept { coherence: kept("coherence"), gain: kept("gain") }
 }
 
 fn grid(topology: &Topology) -> Result<Grid, GridError> {

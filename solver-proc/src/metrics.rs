@@ -20,5 +20,5 @@ pub mod window;
 
 pub use bands::Bands;
 pub use boxes::{BoxFit, BoxRange};
-pub use meter::{Meter, MetricsError, Summary};
+pub use meter::{Kept, Meter, MetricsError, Summary};
 pub use threshold::Threshold;

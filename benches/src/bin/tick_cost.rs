@@ -1,7 +1,8 @@
-//! Prints what a tick costs, solver and metrics apart: `tick_cost [--smoke]`.
+//! Prints what a tick costs, solver and metrics apart: `tick_cost [--all | --smoke]`.
 //!
 //! Goal: the ratio of a full frame of the metrics (D global and per tile, C, G, tau, CI, every cell) to
-//! a step of the solver, on one machine, in one run. The energy of the wave, which a tick measures with
+//! a step of the solver, on one machine, in one run. What is kept of it as fields is what is published by
+//! default: CI and tau; with `--all` C and G, too. The energy of the wave, which a tick measures with
 //! them, is measured once more by itself and taken off.
 //! Non-goal: absolute figures that another machine could be held to.
 //! With `--smoke` a few ticks run and a hash of every field is printed, the same on all machines.
@@ -22,26 +23,33 @@ use solver_proc::workers::Workers;
 const CASES: [(u32, usize); 2] = [(256, 400), (1024, 30)];
 const THREADS: [usize; 2] = [1, 2];
 const RUNS: usize = 5;
+/// All that can be published.
 const FIELDS: [&str; 5] = ["wave", "ci", "coherence", "gain", "dwell"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     match std::env::args().nth(1).as_deref() {
-        None => measure(),
+        None => measure(&[]),
+        Some("--all") => measure(&FIELDS),
         Some("--smoke") => smoke(),
-        Some(other) => Err(format!("\"{other}\" is unknown: there is --smoke, or nothing").into()),
+        Some(other) => {
+            Err(format!("\"{other}\" is unknown: there is --all, --smoke, or nothing").into())
+        }
     }
 }
 
-fn measure() -> Result<(), Box<dyn Error>> {
+/// Measures with these fields published; with none of them, those that are published by default.
+fn measure(publish: &[&str]) -> Result<(), Box<dyn Error>> {
     println!("{}", machine());
-    println!("8 steps a tick, metrics at every tick; medians of {RUNS} runs (smallest..largest)");
+    let published = topology(256, publish).config.field.publish.join(", ");
+    println!("8 steps a tick, metrics at every tick, published: {published};");
+    println!("medians of {RUNS} runs (smallest..largest)");
     println!(
         "{:>7} {:>11} {:>26} {:>8} {:>28} {:>28} {:>11}",
         "threads", "field", "a step, us", "Gcell/s", "energy, us", "frame, us", "frame/step"
     );
     for threads in THREADS {
         for (side, ticks) in CASES {
-            let mut bench = Bench::new(side, threads)?;
+            let mut bench = Bench::new(side, threads, publish)?;
             // The waves fill the field first.
             for _ in 0..side / 4 {
                 bench.tick();
@@ -73,8 +81,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(side: u32, threads: usize) -> Result<Self, Box<dyn Error>> {
-        let engine = engine(side, threads)?;
+    fn new(side: u32, threads: usize, publish: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let engine = engine(side, threads, publish)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let energy = EnergyMeter::new(engine.ny());
         Ok(Self { engine, energy, workers: Workers::new(Arc::new(pool)) })
@@ -109,12 +117,15 @@ fn median_us(samples_ns: &mut [u64]) -> f64 {
 
 fn smoke() -> Result<(), Box<dyn Error>> {
     let results = THREADS.map(|threads| -> Result<u64, Box<dyn Error>> {
-        let mut engine = engine(200, threads)?;
+        let mut engine = engine(200, threads, &FIELDS)?;
         for _ in 0..5 {
             engine.tick();
         }
-        let fields = FIELDS.iter().filter_map(|name| engine.field(name));
-        Ok(fields.fold(0xcbf2_9ce4_8422_2325, |seed, field| hash(field, seed)))
+        FIELDS.iter().try_fold(0xcbf2_9ce4_8422_2325, |seed, name| {
+            let field =
+                engine.field(name).ok_or_else(|| format!("there is no field \"{name}\""))?;
+            Ok(hash(field, seed))
+        })
     });
     let [one, two] = results;
     let (one, two) = (one?, two?);
@@ -125,14 +136,17 @@ fn smoke() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn engine(side: u32, threads: usize) -> Result<Engine, Box<dyn Error>> {
+fn engine(side: u32, threads: usize, publish: &[&str]) -> Result<Engine, Box<dyn Error>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    Ok(Engine::new(&topology(side), Arc::new(pool))?)
+    Ok(Engine::new(&topology(side, publish), Arc::new(pool))?)
 }
 
 /// The demonstration field: absorbing edges, two oscillators.
-fn topology(side: u32) -> Topology {
+fn topology(side: u32, publish: &[&str]) -> Topology {
     let mut config = SwarmConfig::default();
+    if !publish.is_empty() {
+        config.field.publish = publish.iter().map(|name| String::from(*name)).collect();
+    }
     config.field.size = [side, side];
     let source = |name: &str, at, frequency| NamedSource {
         name: name.into(),

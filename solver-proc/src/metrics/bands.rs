@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rsw_config::{Auto, BandSection, MetricsSection};
 
 use super::bandpass::BandPass;
-use super::meter::{Meter, MetricsError};
+use super::meter::{Kept, Meter, MetricsError};
 use crate::cells::Cells;
 use crate::workers::Workers;
 
@@ -66,7 +66,7 @@ impl Bands {
             Ok(Band {
                 name: name.clone(),
                 filter: BandPass::new(nx, ny, low, high),
-                meter: Meter::new(nx, ny, &own, tick_seconds)?,
+                meter: Meter::new(nx, ny, &own, tick_seconds, Kept::NONE)?,
                 weight: section.weight as f32,
                 half: section.half as f32,
                 mean: 0.0,
@@ -221,7 +221,7 @@ mod tests {
                     ..metrics.clone()
                 };
                 let filter = BandPass::new(40, 30, band.low_hz * 0.01, band.high_hz * 0.01);
-                (band, filter, Meter::new(40, 30, &own, 0.01).unwrap())
+                (band, filter, Meter::new(40, 30, &own, 0.01, Kept::NONE).unwrap())
             })
             .into();
         for tick in 0..40 {

@@ -7,6 +7,7 @@
 use rsw_config::{Coherence, Gain, MetricsSection};
 
 use super::boxes::Pyramid;
+use super::memory::reciprocal;
 use super::sweep::{fma, sweep};
 use crate::cells::Cells;
 
@@ -19,34 +20,26 @@ const GRAIN: f32 = f32::from_bits((127 - 116) << 23);
 pub struct Index {
     gain: Gain,
     inverse_a_ref: f32,
-    /// Coherence is `scale / (offset + var)` in both of its forms.
+    /// Coherence is `scale / (1 + var inverse_spread)` in both of its forms.
     coherence_scale: f32,
-    coherence_offset: f32,
+    inverse_spread: f32,
     alpha: f32,
     inverse_tau0: f32,
     d_exponent: f32,
 }
 
-/// What a cell comes to.
-#[derive(Clone, Copy)]
-pub(crate) struct Cell {
-    pub(crate) ci: f32,
-    pub(crate) coherence: f32,
-    pub(crate) gain: f32,
-}
-
 impl Index {
     /// The index as the swarm file wants it.
     pub fn new(section: &MetricsSection) -> Self {
-        let [scale, offset] = match section.coherence {
-            Coherence::Bounded => [section.s0.powi(2); 2],
-            Coherence::Raw => [1.0, section.coherence_eps],
+        let [scale, spread] = match section.coherence {
+            Coherence::Bounded => [1.0, section.s0.powi(2)],
+            Coherence::Raw => [1.0 / section.coherence_eps, section.coherence_eps],
         };
         Self {
             gain: section.gain,
             inverse_a_ref: (1.0 / section.a_ref) as f32,
             coherence_scale: scale as f32,
-            coherence_offset: offset as f32,
+            inverse_spread: (1.0 / spread) as f32,
             alpha: section.alpha as f32,
             inverse_tau0: (1.0 / section.tau0) as f32,
             d_exponent: section.d_exponent as f32,
@@ -71,18 +64,24 @@ impl Index {
         mean * self.inverse_a_ref
     }
 
+    /// Coherence from the variance.
+    #[inline(always)]
+    pub(crate) fn coherence(&self, variance: f32) -> f32 {
+        self.coherence_scale * reciprocal(fma(variance, self.inverse_spread, 1.0))
+    }
+
     /// The index of one cell; `weight` is `alpha D^bD`.
     #[inline(always)]
-    pub(crate) fn cell(&self, weight: f32, gain: f32, variance: f32, dwell: f32) -> Cell {
-        let coherence = self.coherence_scale / (self.coherence_offset + variance);
+    pub(crate) fn cell(&self, weight: f32, gain: f32, coherence: f32, dwell: f32) -> f32 {
         let lasting = one_minus_exp(dwell * self.inverse_tau0);
-        Cell { ci: (weight * gain) * (coherence * lasting), coherence, gain }
+        (weight * gain) * (coherence * lasting)
     }
 }
 
-/// `1 - exp(-x)` for x >= 0, to 3e-7 of its value: `x = k ln 2 + r`, `1 - 2^-k - 2^-k (exp(-r) - 1)`
-/// with the Taylor polynomial of `exp(-r) - 1` on |r| <= ln 2 / 2. Plain arithmetic, so a loop of it
-/// becomes vectors, and its bits are the same everywhere.
+/// `1 - exp(-x)` for x >= 0, to 3e-7 of its value: `x = k ln 2 - r`, `1 - 2^-k - 2^-k (exp(r) - 1)` with a
+/// polynomial for `exp(r) - 1` on |r| <= ln 2 / 2: the Taylor series, whose term r^7/7! is replaced by
+/// what Chebyshev's polynomial of that degree says of it in lower powers. Plain arithmetic, so a loop of
+/// it becomes vectors, and its bits are the same everywhere.
 #[inline(always)]
 pub(crate) fn one_minus_exp(x: f32) -> f32 {
     // Beyond 17.4 the result rounds to 1; larger k would leave the exponent's range.
@@ -92,10 +91,12 @@ pub(crate) fn one_minus_exp(x: f32) -> f32 {
     let shifted = fma(x, std::f32::consts::LOG2_E, ROUND);
     let k = shifted - ROUND;
     let scale = f32::from_bits((127u32 << 23).wrapping_sub(shifted.to_bits() << 23));
-    // -x + k ln 2, with ln 2 in two parts, the first exact in few digits (Cody and Waite).
-    let r = fma(k, -2.121_944_4e-4, fma(k, 0.693_359_4, -x));
-    let tail = fma(r, fma(r, 1.0 / 5040.0, 1.0 / 720.0), 1.0 / 120.0);
-    let tail = fma(r, fma(r, tail, 1.0 / 24.0), 1.0 / 6.0);
+    // -x + k ln 2, rounded once; that ln 2 is off by 2e-9 matters less the larger k is, by 2^-k.
+    let r = fma(k, std::f32::consts::LN_2, -x);
+    const THIRD: f32 = 0.166_665_77;
+    const FIFTH: f32 = 0.008_363_123;
+    let tail = fma(r, 1.0 / 720.0, FIFTH);
+    let tail = fma(r, fma(r, tail, 1.0 / 24.0), THIRD);
     let series = fma(r * r, fma(r, tail, 0.5), r);
     fma(-scale, series, 1.0 - scale)
 }

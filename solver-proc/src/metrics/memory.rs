@@ -9,13 +9,18 @@
 //! tau grows by the field time of a tick: leaky `tau <- q tau + dt s`, or sojourn, in which it falls
 //! to zero as soon as `s < s_min` or `E < theta`. Start-up: after n ticks the weights add up to
 //! `1-q^n` and not to 1, which the weight `w = (1-q)/(1-q^n)` of the newest tick makes good.
+//!
+//! A row is swept over twice, first for E, m and v, then for tau: short chains of operations, of which
+//! a processor has several under way at once; of one long chain it sees too little.
+
+use std::ops::Range;
 
 use rsw_config::{Dwell, MetricsSection};
 
 use super::bits::magnitude_bits;
-use super::sweep::{fma, positive, sweep};
+use super::sweep::{SUMMED_MAX, fma, positive, sweep};
 use crate::cells::Cells;
-use crate::workers::{STRIPS_MAX, Workers, strip_rows};
+use crate::workers::{STRIPS_MAX, Workers, strip_rows, strips};
 
 /// Taken off the envelope and its mean at every tick, and its square off the variance: what decays
 /// ends in exact zero and not in slow subnormal numbers.
@@ -28,6 +33,27 @@ pub struct Memory {
     rule: Rule,
     ticks: u64,
     fields: [Cells; Memory::FIELDS],
+    /// What one strip needs between its two sweeps.
+    spread: Vec<Cells>,
+}
+
+/// The memory of some cells.
+pub(crate) struct State<'a> {
+    fields: [&'a mut [f32]; Memory::FIELDS],
+    /// Room for `1 + V/A0^2` of at most [`SUMMED_MAX`] cells.
+    spread: &'a mut [f32],
+}
+
+impl State<'_> {
+    /// That of some of the cells, at most [`SUMMED_MAX`].
+    #[inline(always)]
+    pub(crate) fn part(&mut self, cells: Range<usize>) -> State<'_> {
+        let [e, m, v, tau] = &mut self.fields;
+        let spread = &mut self.spread[..cells.len()];
+        let fields =
+            [&mut e[cells.clone()], &mut m[cells.clone()], &mut v[cells.clone()], &mut tau[cells]];
+        State { fields, spread }
+    }
 }
 
 /// The parameters, in the units of the recursion.
@@ -67,7 +93,9 @@ impl Memory {
             s_min: section.dwell_s_min as f32,
             theta: section.dwell_theta as f32,
         };
-        Self { nx, ny, rule, ticks: 0, fields: std::array::from_fn(|k| Cells::new(nx * ny, 2 + k)) }
+        let fields = std::array::from_fn(|k| Cells::new(nx * ny, 2 + k));
+        let spread = strips(ny).map(|_| Cells::new(SUMMED_MAX, 0)).collect();
+        Self { nx, ny, rule, ticks: 0, fields, spread }
     }
 
     /// One tick: takes in the field `u` and returns its largest magnitude; not finite if any cell
@@ -80,9 +108,12 @@ impl Memory {
         workers.each(
             jobs,
             #[inline(always)]
-            |((u, state), peak)| {
+            |((u, mut state), peak)| {
                 *peak = u.iter().fold(0, |peak, u| peak.max(magnitude_bits(*u)));
-                step.row(u, state);
+                for first in (0..u.len()).step_by(SUMMED_MAX) {
+                    let cells = first..(first + SUMMED_MAX).min(u.len());
+                    step.row(&u[cells.clone()], state.part(cells));
+                }
             },
         );
         f32::from_bits(peaks.into_iter().fold(0, u32::max))
@@ -96,13 +127,14 @@ impl Memory {
         Step { rule: self.rule, newest }
     }
 
-    /// The state of each strip: envelope, mean, variance, dwell.
-    pub(crate) fn strips(&mut self) -> impl Iterator<Item = [&mut [f32]; Self::FIELDS]> {
+    /// The state of each strip.
+    pub(crate) fn strips(&mut self) -> impl Iterator<Item = State<'_>> {
         let chunk = strip_rows(self.ny) * self.nx;
         let [envelope, mean, variance, dwell] = &mut self.fields;
         let first = envelope.chunks_mut(chunk).zip(mean.chunks_mut(chunk));
         let second = variance.chunks_mut(chunk).zip(dwell.chunks_mut(chunk));
-        first.zip(second).map(|((e, m), (v, tau))| [e, m, v, tau])
+        let states = first.zip(second).zip(&mut self.spread);
+        states.map(|(((e, m), (v, tau)), spread)| State { fields: [e, m, v, tau], spread })
     }
 
     /// Forgets everything.
@@ -136,61 +168,55 @@ impl Memory {
 }
 
 impl Step {
-    /// A row of cells. The form of the dwell is chosen outside of the loop.
+    /// Part of a row of cells. The form of the dwell is chosen outside of the loop. Returns the dwell times.
     #[inline(always)]
-    pub(crate) fn row(self, u: &[f32], state: [&mut [f32]; Memory::FIELDS]) {
+    pub(crate) fn row<'a>(self, u: &[f32], state: State<'a>) -> &'a [f32] {
+        let State { fields: [e, m, v, tau], spread } = state;
+        sweep(
+            [u],
+            [&mut *e, m, v],
+            [&mut *spread],
+            #[inline(always)]
+            |[u], state| self.settle(u, state),
+        );
+        let Rule { leak, tick_seconds, s_min, theta, .. } = self.rule;
         match self.rule.dwell {
             Dwell::Leaky => sweep(
-                [u],
-                state,
+                [spread],
+                [&mut *tau],
                 [],
                 #[inline(always)]
-                |[u], state| (self.leaky(u, state), []),
+                |[spread], [tau]| ([fma(leak, tau, tick_seconds * reciprocal(spread))], []),
             ),
             Dwell::Sojourn => sweep(
-                [u],
-                state,
+                [spread, e],
+                [&mut *tau],
                 [],
                 #[inline(always)]
-                |[u], state| (self.sojourn(u, state), []),
+                |[spread, e], [tau]| {
+                    let (alike, loud) = (reciprocal(spread) >= s_min, e >= theta);
+                    ([if alike & loud { tau + tick_seconds } else { 0.0 }], [])
+                },
             ),
         }
+        tau
     }
 
-    pub(crate) fn dwell(&self) -> Dwell {
-        self.rule.dwell
-    }
-
-    /// One cell whose dwell time leaks.
-    #[inline(always)]
-    pub(crate) fn leaky(self, u: f32, [e, m, v, tau]: [f32; Memory::FIELDS]) -> [f32; 4] {
-        let ([e, m, v], s) = self.settle(u, [e, m, v]);
-        [e, m, v, fma(self.rule.leak, tau, self.rule.tick_seconds * s)]
-    }
-
-    /// One cell whose dwell time ends with its sojourn.
-    #[inline(always)]
-    pub(crate) fn sojourn(self, u: f32, [e, m, v, tau]: [f32; Memory::FIELDS]) -> [f32; 4] {
-        let ([e, m, v], s) = self.settle(u, [e, m, v]);
-        let (alike, loud) = (s >= self.rule.s_min, e >= self.rule.theta);
-        [e, m, v, if alike & loud { tau + self.rule.tick_seconds } else { 0.0 }]
-    }
-
-    /// Envelope, mean, variance, and the similarity s.
+    /// One cell: envelope, mean, variance, and `1 + V/A0^2`, whose reciprocal is the similarity s.
     ///
     /// With `d = E - m_old` the recursion is `m = m_old + w d`, `v = (1-w)(v_old + w d^2)`, and then
     /// `V = (E-m)^2 + v = (1-w)^2 d^2 + v = (1-w)(v_old + d^2)`.
     #[inline(always)]
-    fn settle(self, u: f32, [e, m, v]: [f32; 3]) -> ([f32; 3], f32) {
+    fn settle(self, u: f32, [e, m, v]: [f32; 3]) -> ([f32; 3], [f32; 1]) {
         let Self { rule, newest } = self;
         let old = 1.0 - newest;
         let e = positive(fma(rule.delta, e, fma(1.0 - rule.delta, positive(u), -GRAIN)));
         let d = e - m;
         let square = d * d;
-        let s = reciprocal(fma(v + square, old * rule.inverse_a0_squared, 1.0));
+        let spread = fma(v + square, old * rule.inverse_a0_squared, 1.0);
         let m = positive(fma(newest, d, m) - GRAIN);
         let v = positive(fma(old, fma(newest, square, v), -GRAIN * GRAIN));
-        ([e, m, v], s)
+        ([e, m, v], [spread])
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use rsw_config::{Auto, Dwell, Gain, MetricsSection};
+use rsw_config::{Auto, Gain, MetricsSection};
 use thiserror::Error;
 
 use super::bits::Bits;
 use super::boxes::{BoxRange, Pyramid};
-use super::index::{Cell, DimensionMap, Index, Weights};
-use super::memory::{Memory, Step};
-use super::sweep::{BLOCK, Lanes, fma, summed};
+use super::index::{DimensionMap, Index, Weights};
+use super::memory::{Memory, State, Step};
+use super::sweep::{BLOCK, Lanes, SUMMED_MAX, fma, summed, sweep};
 use super::threshold::{Selector, Threshold, ThresholdError};
 use super::window::{Moments, Window, Windows};
 use crate::cells::Cells;
@@ -81,15 +81,32 @@ pub struct Meter {
     strips: Vec<Strip>,
     memory: Memory,
     outputs: Outputs,
+    /// Strip and place in it of every site.
+    sites: Vec<[usize; 2]>,
     theta: f32,
     /// |u|, if the gain is made of it.
     magnitudes: Cells,
 }
 
-/// Cells that are added up in single precision, lane by lane, before they go into a double.
-const SUMMED_MAX: usize = 64 * BLOCK;
+/// Which fields are kept of what an evaluation computes for every cell.
+///
+/// Each costs the frame a write of the whole field; means, sites and CI do not need them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The coherence.
+    pub coherence: bool,
+    /// The gain.
+    pub gain: bool,
+}
 
-/// The three fields that an evaluation makes.
+impl Kept {
+    /// Neither.
+    pub const NONE: Self = Self { coherence: false, gain: false };
+    /// Both.
+    pub const ALL: Self = Self { coherence: true, gain: true };
+}
+
+/// The fields that an evaluation makes; of no cells where they are not kept.
 struct Outputs {
     ci: Cells,
     coherence: Cells,
@@ -102,8 +119,21 @@ struct Strip {
     /// Moments of u; and of what the gain averages, unless that is made of them.
     moments: Vec<Moments>,
     weights: Weights,
+    /// Coherence and gain of the part of a row in hand, where their fields are not kept.
+    passing: [Cells; 2],
+    /// In the order of their cells.
+    sites: Vec<Site>,
     /// Sums of CI, coherence, gain and dwell time, lane by lane.
     sums: [[f64; BLOCK]; 4],
+}
+
+/// A cell whose coherence and gain are noted.
+#[derive(Clone, Copy)]
+struct Site {
+    /// Counted from the beginning of the strip.
+    cell: usize,
+    coherence: f32,
+    gain: f32,
 }
 
 /// A strip with its share of the memory and the outputs.
@@ -116,7 +146,7 @@ struct Job<'a> {
 /// The memory of some cells.
 enum Past<'a> {
     /// The field is taken into it now.
-    Taken(Step, [&'a mut [f32]; Memory::FIELDS]),
+    Taken(Step, State<'a>),
     /// The field is in it already: the dwell time.
     Known(&'a [f32]),
 }
@@ -126,15 +156,7 @@ impl Past<'_> {
     #[inline(always)]
     fn part(&mut self, cells: Range<usize>) -> Past<'_> {
         match self {
-            Self::Taken(step, [e, m, v, tau]) => Past::Taken(
-                *step,
-                [
-                    &mut e[cells.clone()],
-                    &mut m[cells.clone()],
-                    &mut v[cells.clone()],
-                    &mut tau[cells],
-                ],
-            ),
+            Self::Taken(step, state) => Past::Taken(*step, state.part(cells)),
             Self::Known(dwell) => Past::Known(&dwell[cells]),
         }
     }
@@ -151,7 +173,8 @@ struct Frame<'a> {
 }
 
 impl Meter {
-    /// A meter for fields of `nx` x `ny` cells; `tick_seconds` is the field time of a tick.
+    /// A meter for fields of `nx` x `ny` cells that keeps some fields; `tick_seconds` is the field time of a
+    /// tick.
     ///
     /// # Errors
     /// A parameter that has no meaning.
@@ -160,6 +183,7 @@ impl Meter {
         ny: usize,
         section: &MetricsSection,
         tick_seconds: f64,
+        kept: Kept,
     ) -> Result<Self, MetricsError> {
         check(section, tick_seconds)?;
         let (range, tile_range) = ranges(nx, ny, section);
@@ -172,9 +196,11 @@ impl Meter {
                 .map(|_| window.moments())
                 .collect(),
             weights: Weights::new(nx),
+            passing: [2, 3].map(|place| Cells::new(nx.min(SUMMED_MAX), place)),
+            sites: Vec::new(),
             sums: [[0.0; BLOCK]; 4],
         };
-        let field = |place| Cells::new(nx * ny, place);
+        let field = |kept, place| Cells::new(if kept { nx * ny } else { 0 }, place);
         let magnitudes = if index.gain() == Gain::Abs { nx * ny } else { 0 };
         Ok(Self {
             nx,
@@ -188,10 +214,34 @@ impl Meter {
             window,
             index,
             memory: Memory::new(nx, ny, section, tick_seconds),
-            outputs: Outputs { ci: field(6), coherence: field(7), gain: field(8) },
+            outputs: Outputs {
+                ci: field(true, 6),
+                coherence: field(kept.coherence, 7),
+                gain: field(kept.gain, 8),
+            },
+            sites: Vec::new(),
             theta: 0.0,
             magnitudes: Cells::new(magnitudes, 9),
         })
+    }
+
+    /// From now on coherence and gain are noted at these cells (x, y), for [`Meter::site`].
+    pub fn watch(&mut self, cells: impl Iterator<Item = [usize; 2]>) {
+        let rows = strip_rows(self.ny);
+        self.strips.iter_mut().for_each(|strip| strip.sites.clear());
+        let place = |[x, y]: [usize; 2]| [y / rows, y % rows * self.nx + x];
+        self.sites = cells.map(place).collect();
+        for [strip, cell] in &self.sites {
+            self.strips[*strip].sites.push(Site { cell: *cell, coherence: 0.0, gain: 0.0 });
+        }
+        for strip in &mut self.strips {
+            strip.sites.sort_by_key(|site| site.cell);
+            strip.sites.dedup_by_key(|site| site.cell);
+        }
+        for [strip, place] in &mut self.sites {
+            let of_strip = &self.strips[*strip].sites;
+            *place = of_strip.partition_point(|site| site.cell < *place);
+        }
     }
 
     /// Takes the field of a tick into the memory; see [`Memory::remember`].
@@ -254,8 +304,8 @@ impl Meter {
         };
         let frame = Frame { window, index, dimensions, fields: [u, averaged] };
         let Outputs { ci, coherence, gain } = outputs;
-        let fields = ci.chunks_mut(chunk).zip(coherence.chunks_mut(chunk));
-        let fields = fields.zip(gain.chunks_mut(chunk));
+        let fields = ci.chunks_mut(chunk).zip(shares(coherence, chunk));
+        let fields = fields.zip(shares(gain, chunk));
         let jobs = strips.iter_mut().zip(pasts.into_iter().flatten()).zip(fields);
         let jobs = jobs.map(|((strip, past), ((ci, coherence), gain))| Job {
             strip,
@@ -291,14 +341,24 @@ impl Meter {
         &self.outputs.ci
     }
 
-    /// Coherence of every cell at the last evaluation.
+    /// Coherence of every cell at the last evaluation; of none if it is not kept.
     pub fn coherence(&self) -> &[f32] {
         &self.outputs.coherence
     }
 
-    /// Gain of every cell at the last evaluation.
+    /// Gain of every cell at the last evaluation; of none if it is not kept.
     pub fn gain(&self) -> &[f32] {
         &self.outputs.gain
+    }
+
+    /// Coherence and gain at the `k`th of the cells that are watched, at the last evaluation.
+    pub fn site(&self, k: usize) -> [f32; 2] {
+        let [strip, place] = self.sites[k];
+        let Site { cell, coherence, gain } = self.strips[strip].sites[place];
+        let cell = strip * strip_rows(self.ny) * self.nx + cell;
+        // A field that is kept may have been restored since.
+        let kept = |field: &[f32], noted: f32| field.get(cell).copied().unwrap_or(noted);
+        [kept(self.coherence(), coherence), kept(self.gain(), gain)]
     }
 
     /// Dwell time of every cell in field seconds.
@@ -335,6 +395,11 @@ impl Meter {
     }
 }
 
+/// The share of each strip in a field; of one that is not kept, nothing.
+fn shares(field: &mut [f32], chunk: usize) -> impl Iterator<Item = &mut [f32]> {
+    field.chunks_mut(chunk).chain(std::iter::repeat_with(Default::default))
+}
+
 impl Frame<'_> {
     /// Every row of a strip.
     #[inline(always)]
@@ -343,6 +408,8 @@ impl Frame<'_> {
         strip.weights.forget();
         strip.sums = [[0.0; BLOCK]; 4];
         let nx = self.window.nx();
+        let (mut lanes, mut summed) = ([[0.0; BLOCK]; 4], 0);
+        let mut next_site = 0;
         for (k, y) in strip.rows.clone().enumerate() {
             self.dimensions.row(y, self.index, &mut strip.weights);
             for (moments, field) in strip.moments.iter_mut().zip(self.fields) {
@@ -363,20 +430,46 @@ impl Frame<'_> {
                 };
                 let past = past.part(cells.clone());
                 let [ci, coherence, gain] = &mut out;
-                let out = [
-                    &mut ci[cells.clone()],
-                    &mut coherence[cells.clone()],
-                    &mut gain[cells.clone()],
-                ];
-                let mut sums = [[0.0; BLOCK]; 4];
-                row.measure(*self.index, past, out, &mut sums);
-                for (totals, lanes) in strip.sums.iter_mut().zip(&sums) {
-                    for (total, lane) in totals.iter_mut().zip(lanes) {
-                        *total += f64::from(*lane);
-                    }
+                let [passing_coherence, passing_gain] = &mut strip.passing;
+                let coherence = kept_or(coherence, &cells, passing_coherence);
+                let gain = kept_or(gain, &cells, passing_gain);
+                let out = [&mut ci[cells.clone()], &mut *coherence, &mut *gain];
+                row.measure(*self.index, past, out, &mut lanes);
+                while let Some(site) = strip.sites.get_mut(next_site).filter(|s| s.cell < cells.end)
+                {
+                    let at = site.cell - cells.start;
+                    (site.coherence, site.gain) = (coherence[at], gain[at]);
+                    next_site += 1;
+                }
+                summed += cells.len();
+                if summed + nx.min(SUMMED_MAX) > SUMMED_MAX {
+                    take_lanes(&mut strip.sums, &mut lanes);
+                    summed = 0;
                 }
             }
         }
+        take_lanes(&mut strip.sums, &mut lanes);
+    }
+}
+
+/// The cells of a field, or as many of the row that stands in for it.
+#[inline(always)]
+fn kept_or<'a>(
+    field: &'a mut [f32],
+    cells: &Range<usize>,
+    passing: &'a mut [f32],
+) -> &'a mut [f32] {
+    if field.is_empty() { &mut passing[..cells.len()] } else { &mut field[cells.clone()] }
+}
+
+/// Adds sums in single precision to those in double, and begins anew.
+#[inline(always)]
+fn take_lanes(sums: &mut [[f64; BLOCK]; 4], lanes: &mut [Lanes; 4]) {
+    for (sums, lanes) in sums.iter_mut().zip(lanes) {
+        for l in 0..BLOCK {
+            sums[l] += f64::from(lanes[l]);
+        }
+        *lanes = [0.0; BLOCK];
     }
 }
 
@@ -392,93 +485,51 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// The form of the dwell time is chosen here, outside of the loop over cells.
+    /// Every cell of it: its memory, its coherence and gain, its index. A sweep each: of one long chain of
+    /// operations a processor sees too little at once.
     #[inline(always)]
     fn measure(self, index: Index, past: Past<'_>, out: [&mut [f32]; 3], sums: &mut [Lanes; 4]) {
-        match past {
-            Past::Taken(step, state) if step.dwell() == Dwell::Leaky => self.cells(
-                index,
-                self.u,
-                state,
-                out,
-                sums,
-                #[inline(always)]
-                |u, state| {
-                    let state = step.leaky(u, state);
-                    (state, state[3])
-                },
-            ),
-            Past::Taken(step, state) => self.cells(
-                index,
-                self.u,
-                state,
-                out,
-                sums,
-                #[inline(always)]
-                |u, state| {
-                    let state = step.sojourn(u, state);
-                    (state, state[3])
-                },
-            ),
-            Past::Known(dwell) => self.cells(
-                index,
-                dwell,
-                [],
-                out,
-                sums,
-                #[inline(always)]
-                |tau, []| ([], tau),
-            ),
-        }
-    }
-
-    /// Every cell of it: its memory, its gain and coherence, its index. `remember` gives the new state
-    /// and the dwell time from a cell of `first` and the old state.
-    #[inline(always)]
-    fn cells<const S: usize>(
-        self,
-        index: Index,
-        first: &[f32],
-        state: [&mut [f32]; S],
-        out: [&mut [f32]; 3],
-        sums: &mut [Lanes; 4],
-        remember: impl Fn(f32, [f32; S]) -> ([f32; S], f32),
-    ) {
-        let Windows { mean, squares, floor, inverse } = self.windows;
-        let (base, slope, part) = (self.base, self.slope, self.part);
-        let finish = move |gain: f32,
-                           variance: f32,
-                           [base, slope]: [f32; 2],
-                           (state, tau): ([f32; S], f32)| {
-            let weight = fma(slope, part, base);
-            let Cell { ci, coherence, gain } = index.cell(weight, gain, variance, tau);
-            (state, [ci, coherence, gain], [ci, coherence, gain, tau])
+        let [ci, coherence, gain] = out;
+        let dwell = match past {
+            Past::Taken(step, state) => step.row(self.u, state),
+            Past::Known(dwell) => dwell,
         };
+        let Windows { mean, squares, floor, inverse } = self.windows;
         match self.level {
-            None => summed(
-                [first, mean, squares, floor, inverse, base, slope],
-                state,
-                out,
-                sums,
+            None => sweep(
+                [mean, squares, floor, inverse],
+                [],
+                [&mut *coherence, &mut *gain],
                 #[inline(always)]
-                |[first, mean, squares, floor, inverse, base, slope], state| {
+                |[mean, squares, floor, inverse], []| {
                     let variance = Windows::variance(squares, floor, inverse);
-                    let gain = index.rms(mean, variance);
-                    finish(gain, variance, [base, slope], remember(first, state))
+                    ([], [index.coherence(variance), index.rms(mean, variance)])
                 },
             ),
-            Some(level) => summed(
-                [first, level, squares, floor, inverse, base, slope],
-                state,
-                out,
-                sums,
+            Some(level) => sweep(
+                [level, squares, floor, inverse],
+                [],
+                [&mut *coherence, &mut *gain],
                 #[inline(always)]
-                |[first, level, squares, floor, inverse, base, slope], state| {
+                |[level, squares, floor, inverse], []| {
                     let variance = Windows::variance(squares, floor, inverse);
-                    finish(index.level(level), variance, [base, slope], remember(first, state))
+                    ([], [index.coherence(variance), index.level(level)])
                 },
             ),
         }
+        let part = self.part;
+        summed(
+            [dwell, coherence, gain, self.base, self.slope],
+            [],
+            [ci],
+            sums,
+            #[inline(always)]
+            |[dwell, coherence, gain, base, slope], []| {
+                let weight = fma(slope, part, base);
+                let ci = index.cell(weight, gain, coherence, dwell);
+                ([], [ci], [ci, coherence, gain, dwell])
+            },
+        );
     }
 }
 

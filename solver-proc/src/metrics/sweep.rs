@@ -17,6 +17,9 @@ pub(crate) const BLOCK: usize = 16;
 /// Cells in a block of little work.
 const LONG: usize = 64;
 
+/// Cells that are added up in single precision, lane by lane, before they go into a double.
+pub(crate) const SUMMED_MAX: usize = 64 * BLOCK;
+
 /// Sums of one output over a row, cell `i` in lane `i % BLOCK`.
 pub(crate) type Lanes = [f32; BLOCK];
 
@@ -41,16 +44,35 @@ pub(crate) fn sweep<const I: usize, const S: usize, const O: usize>(
     outputs: [&mut [f32]; O],
     cell: impl Fn([f32; I], [f32; S]) -> ([f32; S], [f32; O]),
 ) {
+    sweep_by::<LONG, I, S, O>(inputs, state, outputs, cell);
+}
+
+/// [`sweep`] in blocks of `B` cells. A short loop over a block would be unrolled cell by cell, and blocks
+/// then gathered: hence long ones, of two vectors at least.
+#[inline(always)]
+pub(crate) fn sweep_by<const B: usize, const I: usize, const S: usize, const O: usize>(
+    inputs: [&[f32]; I],
+    state: [&mut [f32]; S],
+    outputs: [&mut [f32]; O],
+    cell: impl Fn([f32; I], [f32; S]) -> ([f32; S], [f32; O]),
+) {
     let mut rows = Rows { inputs, state, outputs };
     let count = rows.count();
     let cell = |inputs, state| {
         let (state, outputs) = cell(inputs, state);
         (state, outputs, [])
     };
-    // A short loop over a block would be unrolled cell by cell, and blocks then gathered: long ones.
-    let long = count / LONG * LONG;
-    rows.blocks::<LONG, 0>(0, long, &mut [], &cell);
-    rows.blocks::<BLOCK, 0>(long, count, &mut [], &cell);
+    let long = count / B * B;
+    rows.blocks::<B, 0>(0, long, &mut [], &cell);
+    if long == count {
+        return;
+    }
+    if S == 0 && long > 0 {
+        // The last cells, some of them again: without a state they come to the same.
+        rows.blocks::<B, 0>(count - B, count, &mut [], &cell);
+    } else {
+        rows.blocks::<BLOCK, 0>(long, count, &mut [], &cell);
+    }
 }
 
 /// [`sweep`], with sums: what `cell` gives last is added to the lanes of `sums`.

@@ -71,10 +71,11 @@ pub fn run(wave: &mut Wave, steps: usize) {
     }
 }
 
-/// A swarm of `nx` x `ny` cells with two oscillators and two agents.
+/// A swarm of `nx` x `ny` cells with two oscillators and two agents, which publishes all fields.
 pub fn topology(nx: u32, ny: u32) -> Topology {
     let mut config = SwarmConfig::default();
     config.field.size = [nx, ny];
+    config.field.publish = ["wave", "ci", "coherence", "gain", "dwell"].map(String::from).to_vec();
     let source = |name: &str, at, frequency| NamedSource {
         name: name.into(),
         source: SourceSection { at, frequency: Some(frequency), ..SourceSection::default() },

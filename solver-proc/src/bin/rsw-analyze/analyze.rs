@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use solver_proc::metrics::spectrum::Spectrum;
-use solver_proc::metrics::{Bands, Meter};
+use solver_proc::metrics::{Bands, Kept, Meter};
 use solver_proc::npy;
 use solver_proc::workers::Workers;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(options: &Options) -> Result<Document, Failure> {
     }
     let [nx, ny] = frames.size();
     let workers = Workers::single()?;
-    let mut meter = Meter::new(nx, ny, &section, frame_seconds)?;
+    let mut meter = Meter::new(nx, ny, &section, frame_seconds, Kept::ALL)?;
     // A single field has no frequencies.
     let mut bands = match bands.is_empty() || frames.is_one() {
         true => None,

@@ -27,7 +27,7 @@ fn section() -> MetricsSection {
 
 /// Every output of one evaluation against the definitions of science 1.2, window by window.
 fn check_against_definitions(nx: usize, ny: usize, section: &MetricsSection) {
-    let mut meter = Meter::new(nx, ny, section, 0.01).unwrap();
+    let mut meter = Meter::new(nx, ny, section, 0.01, Kept::ALL).unwrap();
     let workers = alone();
     let mut u = Vec::new();
     for tick in 0..5 {
@@ -128,7 +128,7 @@ fn silence_and_a_constant_field() {
         for (nx, ny) in [(64, 64), (50, 67), (131, 70)] {
             let section =
                 MetricsSection { threshold: threshold.into(), ..MetricsSection::default() };
-            let mut meter = Meter::new(nx, ny, &section, 0.01).unwrap();
+            let mut meter = Meter::new(nx, ny, &section, 0.01, Kept::ALL).unwrap();
             let workers = alone();
             let silent = vec![0.0; nx * ny];
             for _ in 0..20 {
@@ -156,7 +156,7 @@ fn a_loud_corner_leaves_silence_exactly_silent() {
     let (nx, ny) = (70, 70);
     let mut u = vec![0.0f32; nx * ny];
     u[0] = 1e6;
-    let mut meter = Meter::new(nx, ny, &MetricsSection::default(), 0.01).unwrap();
+    let mut meter = Meter::new(nx, ny, &MetricsSection::default(), 0.01, Kept::ALL).unwrap();
     let workers = alone();
     meter.remember(&u, &workers);
     meter.evaluate(&u, &workers);
@@ -182,7 +182,7 @@ fn how_it_is_computed_changes_no_bit() {
         let (u0, zero) = (noise(nx * ny, 77), vec![0.0; nx * ny]);
         let mut wave = crate::wave::Wave::new(grid, medium).unwrap();
         wave.start(&u0, &zero, &zero);
-        let mut meter = Meter::new(nx, ny, &section(), 0.01).unwrap();
+        let mut meter = Meter::new(nx, ny, &section(), 0.01, Kept::ALL).unwrap();
         let mut summary = Summary::default();
         for _ in 0..20 {
             wave.step(&workers, |_| {});
@@ -213,7 +213,7 @@ fn measuring_at_once_is_remembering_and_evaluating() {
         (Gain::Envelope, Dwell::Sojourn),
     ] {
         let section = MetricsSection { gain, dwell, threshold: "q:0.6".into(), ..section() };
-        let meter = || Meter::new(nx, ny, &section, 0.01).unwrap();
+        let meter = || Meter::new(nx, ny, &section, 0.01, Kept::ALL).unwrap();
         let (mut once, mut twice, workers) = (meter(), meter(), alone());
         for tick in 0..6 {
             let u = noise(nx * ny, 30 + tick);
@@ -227,10 +227,39 @@ fn measuring_at_once_is_remembering_and_evaluating() {
     }
 }
 
+/// What is not kept changes nothing else, and sites have it whether it is kept or not.
+#[test]
+fn fields_that_are_not_kept_are_measured_all_the_same() {
+    let (nx, ny) = (1500, 70);
+    let sites = [[1499, 69], [0, 0], [1023, 64], [1024, 64], [0, 0], [700, 3]];
+    let run = |kept| {
+        let mut meter = Meter::new(nx, ny, &section(), 0.01, kept).unwrap();
+        meter.watch(sites.into_iter());
+        let (mut summary, workers) = (Summary::default(), alone());
+        for tick in 0..3 {
+            let u = noise(nx * ny, tick);
+            meter.survey(&u, &workers);
+            summary = meter.measure(&u, &workers);
+        }
+        (meter, summary)
+    };
+    let (all, summary) = run(Kept::ALL);
+    for (coherence, gain) in [(false, false), (true, false), (false, true)] {
+        let (some, other) = run(Kept { coherence, gain });
+        assert_eq!((other, some.ci(), some.dwell()), (summary, all.ci(), all.dwell()));
+        assert_eq!(some.coherence(), if coherence { all.coherence() } else { &[] });
+        assert_eq!(some.gain(), if gain { all.gain() } else { &[] });
+        for (k, [x, y]) in sites.into_iter().enumerate() {
+            let cell = y * nx + x;
+            assert_eq!(some.site(k), [all.coherence()[cell], all.gain()[cell]], "{x}, {y}");
+        }
+    }
+}
+
 #[test]
 fn one_box_size_is_undefined_and_makes_no_index() {
     let section = MetricsSection { box_max: Auto::Set(2), ..MetricsSection::default() };
-    let mut meter = Meter::new(32, 32, &section, 0.01).unwrap();
+    let mut meter = Meter::new(32, 32, &section, 0.01, Kept::ALL).unwrap();
     let workers = alone();
     let u = noise(32 * 32, 1);
     meter.remember(&u, &workers);
@@ -244,7 +273,7 @@ fn meaningless_parameters_are_refused_by_name() {
     let refused = |change: fn(&mut MetricsSection)| {
         let mut section = MetricsSection::default();
         change(&mut section);
-        Meter::new(16, 16, &section, 0.01).err().unwrap().to_string()
+        Meter::new(16, 16, &section, 0.01, Kept::ALL).err().unwrap().to_string()
     };
     assert!(refused(|s| s.tau0 = 0.0).contains("metrics.tau0 = 0"));
     assert!(refused(|s| s.window = 8).contains("odd"));
