@@ -399,6 +399,38 @@ fn programs_built_with_older_headers_run_on_this_library() {
     place.verified();
 }
 
+/// 32 programs of others' at once: each attaches, reports, is seen, and leaves.
+#[test]
+fn thirty_two_agents_of_others_report_side_by_side() {
+    const AGENTS: usize = 32;
+    let place = swarm();
+    let agent = example(&place, "my-agent");
+    place.up(&[]);
+    let mut agents: Vec<Leash> = (0..AGENTS)
+        .map(|k| {
+            let name = format!("other-{k}");
+            let mut run = command(&place, &agent, &["1000000"]);
+            run.env("RSW_AGENT_NAME", name).stdout(Stdio::null()).stderr(Stdio::null());
+            run.spawn().map(Leash).expect("an agent")
+        })
+        .collect();
+    let reported = || {
+        let sql = "SELECT count(DISTINCT source) FROM rs_event WHERE kind = 6 AND source > 2";
+        place.rows(sql)[0][0].as_u64()
+    };
+    wait_until("every one of them reported", || reported() == Some(AGENTS as u64));
+    let told = place.json(&["ps"]).to_string();
+    assert!((0..AGENTS).all(|k| told.contains(&format!("\"other-{k}\""))), "{told}");
+    for agent in &mut agents {
+        assert!(agent.0.try_wait().expect("its state").is_none(), "it runs on");
+    }
+    drop(agents);
+    let left = |told: &str| (0..AGENTS).all(|k| !told.contains(&format!("\"other-{k}\"")));
+    wait_until("all of them are gone", || left(&place.json(&["ps"]).to_string()));
+    place.down_and_gone(&[]);
+    place.verified();
+}
+
 /// A process that does not outlive its test.
 struct Leash(Child);
 
