@@ -1,7 +1,7 @@
 //! Fields: copied out of the plane, or borrowed from the gateway.
 
 use core::ffi::c_char;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rsw_loans::{FieldLoan, FieldSubscriber, ReceiveError, ServiceError};
 use rsw_plane::{FieldReader, FrameError, FrameInfo};
@@ -285,10 +285,10 @@ struct Field {
 }
 
 /// What is behind an `rsw_loan`.
-struct Loan {
-    /// Held for its drop.
-    _loan: FieldLoan,
-}
+pub(crate) struct Loan(SharedLoan);
+
+/// A loan that goes back with the last of those who hold it; the lock is what lets any thread be that one.
+pub(crate) type SharedLoan = Arc<Mutex<FieldLoan>>;
 
 impl Object for Field {
     type C = rsw_field;
@@ -300,6 +300,13 @@ impl Object for Loan {
     type C = rsw_loan;
     const KIND: u64 = 5;
     const WHAT: &'static str = "loan";
+}
+
+impl Loan {
+    /// The loan, for somebody who keeps it beyond this handle.
+    pub(crate) fn shared(&self) -> SharedLoan {
+        Arc::clone(&self.0)
+    }
 }
 
 impl Field {
@@ -367,7 +374,7 @@ unsafe fn lend(
     };
     // SAFETY: this function's contract.
     unsafe { abi::write("frame", frame, found) }?;
-    let handle = handle::open(Loan { _loan: received })?;
+    let handle = handle::open(Loan(Arc::new(Mutex::new(received))))?;
     // SAFETY: this function's contract.
     unsafe { abi::put("loan", loan, handle) }?;
     Ok(RSW_OK)

@@ -9,7 +9,7 @@
 //! They speak to a C programmer.
 //!
 //! Reading order: [`status`], [`abi`], `handle` (why use after close is an error), `link` (the connection behind all
-//! handles), then the doors: [`swarm`], [`board`], [`ring`], [`wake`], [`field`], [`batch`], [`report`], [`counter`], [`sync`].
+//! handles), then the doors: [`swarm`], [`board`], [`ring`], [`wake`], [`field`], [`dlpack`], [`batch`], [`report`], [`counter`], [`sync`].
 
 #![allow(
     non_camel_case_types,
@@ -34,6 +34,8 @@ pub mod ring;
 pub mod wake;
 
 pub mod field;
+
+pub mod dlpack;
 
 pub mod batch;
 

@@ -1,9 +1,12 @@
 """What the package promises beyond the examples: loans without a copy, exact errors, releases."""
 
+import ctypes as c
 import selectors
 
 import rsw
-from rsw import _dlpack as dlpack
+from rsw import _capsules, _dlpack
+
+USED = c.c_char_p(b"used_dltensor_versioned")
 
 
 def mapping_of(address):
@@ -45,7 +48,7 @@ with rsw.connect(name="checker") as swarm:
     assert len(addresses) == 3
     for loan in held:
         loan.release()
-    # By DLPack: what was taken keeps the loan; a capsule that nobody takes gives it back.
+    # By DLPack: the tensor shares the loan; a capsule that nobody takes is given back, also while an exception passes.
     loan = field.loan(timeout_s=10)
     for older in (None, (0, 8)):
         try:
@@ -53,16 +56,29 @@ with rsw.connect(name="checker") as swarm:
             raise SystemExit("a consumer was not told that the cells are read-only")
         except BufferError:
             pass
+    for _ in range(100):
+        try:
+            int(loan.__dlpack__(max_version=(1, 0)))
+        except TypeError:
+            pass
+    assert len(_capsules._held) == 1
     capsule = loan.__dlpack__(max_version=(1, 0))
     assert loan.__dlpack_device__() == (1, 0)
-    managed = dlpack.Managed.from_address(dlpack._pointer(id(capsule), dlpack.NAME))
-    assert managed.flags == dlpack.READ_ONLY and managed.tensor.data == loan.address
-    assert [managed.tensor.shape[axis] for axis in range(2)] == [32, 32]
-    assert [managed.tensor.strides[axis] for axis in range(2)] == [32, 1]
+    tensor = _capsules.pointer(capsule, _dlpack.NAME)
+    u64 = [c.c_uint64.from_address(tensor + 8 * at).value for at in range(10)]
+    assert u64[0] == 1 and u64[3] == 1 and u64[4] == loan.address, "version 1.0, read-only, the loan's own memory"
+    assert list((c.c_int64 * 2).from_address(u64[7])) == [32, 32]
+    assert list((c.c_int64 * 2).from_address(u64[8])) == [32, 1]
+    first = (c.c_float * 4).from_address(u64[4])
+    before = list(first)
     loan.release()
-    assert loan._handle is not None, "it is held"
+    assert list(first) == before and _capsules.valid(capsule, _dlpack.NAME), "it is held"
+    # As a consumer does: another name, and the deleter when it is done.
+    c.pythonapi.PyCapsule_SetName(c.py_object(capsule), USED)
     del capsule
-    assert loan._handle is None and not dlpack._out
+    rsw._capsules.sweep()
+    assert not _capsules._held
+    c.CFUNCTYPE(None, c.c_void_p)(u64[2])(tensor)
     assert field.copy().shape == (32, 32)
     with swarm.events("oldest") as ring:
         seen = 0

@@ -42,9 +42,9 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
 }
 
 /// The order in which a reader meets things.
-const SOURCES: [&str; 11] = [
-    "status", "abi", "swarm", "board", "ring", "wake", "sync", "report", "field", "batch",
-    "counter",
+const SOURCES: [&str; 12] = [
+    "status", "abi", "swarm", "board", "ring", "wake", "sync", "report", "field", "dlpack",
+    "batch", "counter",
 ];
 
 fn functions(root: &Path) -> Result<String, String> {

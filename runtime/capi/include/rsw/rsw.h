@@ -779,6 +779,15 @@ int32_t rsw_loan_release(struct rsw_loan *loan);
 // handlers.
 int32_t rsw_field_close(struct rsw_field *field);
 
+// Makes a DLManagedTensorVersioned (dlpack.h, 1.0) of a loan: read-only float32 of the CPU, shape [ny, nx], rows one after the
+// other. It shares the loan with the handle: the frame is given back when both the handle is released and the tensor's
+// deleter was called, which may be done by any thread, also after rsw_close. Only the versioned struct can say that memory is
+// read-only; there is no other.
+//
+// One thread at a time; never blocks; not for signal handlers; one allocation. *tensor is the caller's.
+int32_t rsw_loan_dlpack(struct rsw_loan *loan,
+                        void **tensor);
+
 // Subscribes to the metrics batches: tick, t_ns, agent_id, d, c, g, tau, ci, u, drive, one row for each agent and tick.
 // RSW_E_UNSUPPORTED if this agent gets no loans.
 //

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes as c
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
-from . import _c, _dlpack
+from . import _c, _capsules, _dlpack
 from ._c import EMPTY, ENDED, LAPPED, OK, REATTACHED, STALE, Error, SyncResult, ask
 
 __all__ = ["connect", "Swarm", "Ring", "Batch", "Cell", "Field", "Loan", "Batches", "RecordBatch", "Stream", "Sync", "Error",
@@ -45,6 +45,7 @@ class _Held:
         handle, self._handle = self._handle, None
         if handle is not None:
             ask(getattr(_c.lib, self._close)(handle))
+        _capsules.sweep()
 
     def __enter__(self) -> Any:
         return self
@@ -319,15 +320,8 @@ class Loan(_Held):
     def __init__(self, handle: _c.Handle, frame: _c.Frame) -> None:
         super().__init__(handle)
         self.frame = frame
-        self._taken = 0
-        self._released = False
 
-    def close(self) -> None:
-        self._released = True
-        if self._taken == 0:
-            super().close()
-
-    release = close
+    release = _Held.close
 
     @property
     def shape(self) -> Tuple[int, int]:
@@ -356,21 +350,15 @@ class Loan(_Held):
     def __dlpack__(self, *, stream: Any = None, max_version: Optional[Tuple[int, int]] = None,
                    dl_device: Optional[Tuple[int, int]] = None, copy: Optional[bool] = None) -> Any:
         """A capsule of DLPack 1.0; older consumers cannot be told that the cells are read-only."""
-        frame = self._live()
+        self._live()
         if max_version is None or max_version[0] < 1:
             raise BufferError("this is read-only memory, which DLPack can say from 1.0 on; copy it: Field.copy")
         if copy or dl_device not in (None, _dlpack.CPU):
             raise BufferError("a loan is memory of this machine, lent as it is; copy it: Field.copy")
-        self._taken += 1
-        return _dlpack.capsule(frame.data, self.shape, self._came_back)
-
-    def _came_back(self) -> None:
-        self._taken -= 1
-        if self._released:
-            self.close()
+        return _dlpack.capsule(self._handle)
 
     def _live(self) -> _c.Frame:
-        if self._released:
+        if self._handle is None:
             raise ValueError("the loan was released")
         return self.frame
 
@@ -392,41 +380,22 @@ class Batches(_Held):
 
 
 _Release = c.CFUNCTYPE(None, c.c_void_p)
-_api = c.pythonapi
-_api.PyCapsule_New.restype, _api.PyCapsule_New.argtypes = c.py_object, [c.c_void_p, c.c_char_p, c.c_void_p]
-_api.PyMem_RawMalloc.restype, _api.PyMem_RawMalloc.argtypes = c.c_void_p, [c.c_size_t]
-_api.PyMem_RawFree.restype, _api.PyMem_RawFree.argtypes = None, [c.c_void_p]
-_raw_pointer = c.PYFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p)(("PyCapsule_GetPointer", c.pythonapi))
-
-
-def _destructor(kind: Any, name: bytes) -> Any:
-    """Of a capsule that nobody consumed: releases what is in it, and frees the struct."""
-
-    def drop(capsule: int) -> None:
-        pointer = _raw_pointer(capsule, name)
-        _release(kind.from_address(pointer))
-        _api.PyMem_RawFree(pointer)
-
-    return c.PYFUNCTYPE(None, c.c_void_p)(drop)
-
 
 def _release(struct: Any) -> None:
     if struct.release:
         _Release(struct.release)(c.addressof(struct))
 
 
-_KINDS = {kind: (name, _destructor(kind, name)) for kind, name in (
-    (_c.ArrowSchema, b"arrow_schema"), (_c.ArrowArray, b"arrow_array"), (_c.ArrowArrayStream, b"arrow_array_stream"))}
+_NAMES = {_c.ArrowSchema: b"arrow_schema", _c.ArrowArray: b"arrow_array", _c.ArrowArrayStream: b"arrow_array_stream"}
 
 
 def _capsule(struct: Any) -> Any:
-    """Moves a struct of Arrow's into a capsule."""
+    """Moves a struct of Arrow's into a capsule; whoever takes it out leaves nothing to release."""
     kind = type(struct)
-    name, destructor = _KINDS[kind]
-    pointer = _api.PyMem_RawMalloc(c.sizeof(kind))
-    c.memmove(pointer, c.byref(struct), c.sizeof(kind))
+    moved = kind()
+    c.memmove(c.byref(moved), c.byref(struct), c.sizeof(kind))
     struct.release = None
-    return _api.PyCapsule_New(pointer, name, c.cast(destructor, c.c_void_p))
+    return _capsules.make(c.addressof(moved), _NAMES[kind], lambda _: _release(moved))
 
 
 class RecordBatch:

@@ -148,6 +148,7 @@ FUNCTIONS = {
     "field_loan_latest": [Handle, P(Handle), P(Frame)],
     "field_loan_next": [Handle, P(Handle), P(Frame)],
     "loan_release": [Handle],
+    "loan_dlpack": [Handle, P(c.c_void_p)],
     "field_close": [Handle],
     "batches_open": [Handle, P(Handle)],
     "batches_next": [Handle, P(ArrowSchema), P(ArrowArray), P(BatchInfo)],

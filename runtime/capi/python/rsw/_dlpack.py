@@ -1,67 +1,31 @@
-"""Loans by the DLPack protocol: `numpy.from_dlpack(loan)` and the like take one without a copy.
+"""Loans by the DLPack protocol: `numpy.from_dlpack(loan)` (from NumPy 2.1 on) and the like take one without a copy.
 
-Only in its versioned form (DLPack 1.0), which alone can say that memory is read-only.
+Only in its versioned form (DLPack 1.0), which alone can say that memory is read-only. What a consumer keeps, and how it lets go of
+it, is the C library's and needs no Python.
 """
 
 import ctypes as c
-from typing import Any, Callable, Dict, Tuple
+from typing import Any
+
+from . import _c, _capsules
 
 NAME = b"dltensor_versioned"
-VERSION = (1, 0)
 CPU = (1, 0)
-READ_ONLY = 1
-FLOAT = 2
-
-
-class Device(c.Structure):
-    _fields_ = [("device_type", c.c_int32), ("device_id", c.c_int32)]
-
-
-class DataType(c.Structure):
-    _fields_ = [("code", c.c_uint8), ("bits", c.c_uint8), ("lanes", c.c_uint16)]
-
-
-class Tensor(c.Structure):
-    _fields_ = [("data", c.c_void_p), ("device", Device), ("ndim", c.c_int32), ("dtype", DataType),
-                ("shape", c.POINTER(c.c_int64)), ("strides", c.POINTER(c.c_int64)), ("byte_offset", c.c_uint64)]
-
+# Offset of the deleter in DLManagedTensorVersioned.
+DELETER = 16
 
 _Deleter = c.CFUNCTYPE(None, c.c_void_p)
 
 
-class Managed(c.Structure):
-    _fields_ = [("major", c.c_uint32), ("minor", c.c_uint32), ("manager_ctx", c.c_void_p), ("deleter", _Deleter),
-                ("flags", c.c_uint64), ("tensor", Tensor)]
-
-
-# What was handed out, by its address: the struct with its shape, and what to do when it comes back.
-_out: Dict[int, Tuple[Managed, Any, Callable[[], None]]] = {}
-
-
-@_Deleter
-def _delete(address: int) -> None:
-    _out.pop(address)[2]()
-
-
-_valid = c.PYFUNCTYPE(c.c_int, c.c_void_p, c.c_char_p)(("PyCapsule_IsValid", c.pythonapi))
-_pointer = c.PYFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p)(("PyCapsule_GetPointer", c.pythonapi))
-_new = c.PYFUNCTYPE(c.py_object, c.c_void_p, c.c_char_p, c.c_void_p)(("PyCapsule_New", c.pythonapi))
-
-
-@c.PYFUNCTYPE(None, c.c_void_p)
-def _unused(capsule: int) -> None:
+def _give_back(capsule: Any) -> None:
     # A consumer gives it another name, and deletes the tensor by itself.
-    if _valid(capsule, NAME):
-        _delete(_pointer(capsule, NAME))
+    if _capsules.valid(capsule, NAME):
+        address = _capsules.pointer(capsule, NAME)
+        _Deleter(c.c_void_p.from_address(address + DELETER).value)(address)
 
 
-def capsule(address: int, shape: Tuple[int, int], given_back: Callable[[], None]) -> Any:
-    """Floats at an address, rows of columns, until `given_back` is called."""
-    sides = (c.c_int64 * 4)(*shape, shape[1], 1)
-    managed = Managed(*VERSION, None, _delete, READ_ONLY)
-    managed.tensor.data, managed.tensor.device, managed.tensor.ndim = address, Device(*CPU), 2
-    managed.tensor.dtype = DataType(FLOAT, 32, 1)
-    managed.tensor.shape = c.cast(sides, c.POINTER(c.c_int64))
-    managed.tensor.strides = c.cast(c.byref(sides, 16), c.POINTER(c.c_int64))
-    _out[c.addressof(managed)] = (managed, sides, given_back)
-    return _new(c.addressof(managed), NAME, c.cast(_unused, c.c_void_p))
+def capsule(loan: _c.Handle) -> Any:
+    """A tensor that shares the loan."""
+    tensor = c.c_void_p()
+    _c.ask(_c.lib.rsw_loan_dlpack(loan, c.byref(tensor)))
+    return _capsules.make(tensor.value, NAME, _give_back)
