@@ -244,6 +244,23 @@ fn bands_of_a_sequence() {
     );
 }
 
+/// A single field has always been so, in every form: the envelope is max(u, 0), and a sojourn lasts where it is loud enough.
+#[test]
+fn a_single_field_has_always_been_so() {
+    let cells: Vec<f32> = (0..64 * 64).map(|i| if i % 64 < 32 { 0.5 } else { -0.5 }).collect();
+    let folder = with(64, "u.npy", &cells);
+    let folder = folder.path();
+    let with = |keys: &str| {
+        std::fs::write(folder.join("p.toml"), format!("[metrics]\nthreshold = \"0\"\n{keys}\n"))
+            .unwrap();
+        analyzed(folder, "u.npy --params p.toml --window 1")["mean"].clone()
+    };
+    // One cell a window: C = 1, G = |u|; every cell is in the set, D = 2.
+    close(&with("")["CI"], 2.0 * 0.5, 1e-6);
+    close(&with("gain = \"envelope\"")["G"], 0.25, 1e-6);
+    close(&with("dwell = \"sojourn\"")["CI"], 0.5 * 2.0 * 0.5, 1e-6);
+}
+
 #[test]
 fn what_cannot_be_measured_is_refused_by_name() {
     let folder = with(8, "u.npy", &noise(64, 2));
@@ -254,12 +271,15 @@ fn what_cannot_be_measured_is_refused_by_name() {
         ("", "FIELD.npy"),
         ("none.npy", "none.npy"),
         ("u.npy v.npy", "v.npy: its field has 4 x 16 cells, those before it 8 x 8"),
-        ("big.npy", "big.npy: value 0 is beyond single precision"),
+        ("big.npy", "big.npy: value 0 is beyond 1e12"),
         ("u.npy --threshold q:2", "threshold"),
         ("u.npy --window 4", "window"),
         ("u.npy --tile 3", "tile"),
         ("u.npy --boxes 64:2", "no power of two"),
         ("u.npy --frame-seconds 0", "--frame-seconds"),
+        ("u.npy --frame-seconds 1e-50", "--frame-seconds"),
+        ("u.npy --threshold 1e39", "threshold"),
+        ("u.npy --params none.toml", "none.toml: there is no such file"),
     ] {
         let told = refused(folder, words);
         assert!(told.contains(why), "{words}: {told}");

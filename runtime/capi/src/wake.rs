@@ -19,7 +19,7 @@ use crate::swarm::{enter, rsw_swarm, state_of, status_of};
 ///
 /// Any thread; never blocks; not for signal handlers. *fd is the library's: do not read or close it; it is the same one, and
 /// good, until the last handle of the connection is closed. RSW_E_UNSUPPORTED if it was not asked for. A gateway that is
-/// gone wakes nobody, hence the second.
+/// gone, or has no descriptor to give, wakes nobody, hence the second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsw_wake_fd(swarm: *mut rsw_swarm, fd: *mut i32) -> i32 {
     call(|| {

@@ -91,7 +91,11 @@ fn field(field: &FieldSection, merged: &mut Merged) {
 
 fn band(name: &str, band: &BandSection, config: &SwarmConfig, merged: &mut Merged) {
     let key = |key: &str| format!("band.{name}.{key}");
-    let BandSection { low_hz, high_hz, .. } = *band;
+    let BandSection { low_hz, high_hz, half, .. } = *band;
+    if merged.sound(&[&key("half")]) && !(1e-12..=1e12).contains(&half) {
+        let message = format!("{half} is beyond single precision, in which fields are measured");
+        merged.refuse_key(&key("half"), message, Some("a number from 1e-12 to 1e12".into()));
+    }
     if !merged.sound(&[&key("low_hz"), &key("high_hz"), "tick.rate_hz"]) {
         return;
     }

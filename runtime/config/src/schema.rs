@@ -207,10 +207,10 @@ const BAND: &[Key] = &[
         Kind::Positive,
         "the upper edge, above low_hz and below half of the tick rate",
     ),
-    key("weight", Kind::UpTo(f64::MAX), "a number from 0"),
-    key("alpha", Kind::UpTo(f64::MAX), "a number from 0"),
+    key("weight", Kind::UpTo(1e12), "a number from 0 to 1e12"),
+    key("alpha", Kind::UpTo(1e12), "a number from 0 to 1e12"),
     key("tau0", Kind::Auto(&Kind::Positive), "\"auto\", or a time above 0 in field seconds"),
-    key("half", Kind::Positive, "a number above 0"),
+    key("half", Kind::Positive, "a number from 1e-12 to 1e12"),
 ];
 
 const WATCH: &[Key] = &[

@@ -138,6 +138,16 @@ fn values_of_the_wrong_type_or_outside_their_range() {
                 .into(),
         ),
         (
+            "[band.x]\nlow_hz = 1\nhigh_hz = 2\nhalf = 1e-46",
+            "4:8: band.x.half: 0.0000000000000000000000000000000000000000000001 is beyond single precision, \
+             in which fields are measured; a number from 1e-12 to 1e12"
+                .into(),
+        ),
+        (
+            "[band.x]\nlow_hz = 1\nhigh_hz = 2\nweight = 1e50",
+            "4:10: band.x.weight: 1e50 is above 1000000000000; a number from 0 to 1e12".into(),
+        ),
+        (
             "[field]\npublish = [\"ci_total\"]",
             "2:11: field.publish: `ci_total` is the sum over bands, and there is none; \
              add a [band.NAME] with low_hz and high_hz, or publish `ci`"

@@ -1,6 +1,6 @@
 //! The complexity index band by band: what a fast band has counts only where every slower one has something too.
 //!
-//! Band n sees the field through its [`BandPass`]. With its own dimension, gain, coherence and dwell time (science 1.2),
+//! Band n sees the field through its band-pass (`bandpass`). With its own dimension, gain, coherence and dwell time (science 1.2),
 //! `CI_n = alpha_n D_n^bD G_n C_n (1 - exp(-tau_n/tau0_n)) prod over slower m of CI_m/(CI_m + K_m)`, and in all
 //! `CI_total = sum w_n CI_n`, cell by cell. Bands are slower or faster by their lower edge, then by their upper one.
 
@@ -12,6 +12,9 @@ use super::bandpass::BandPass;
 use super::meter::{Kept, Meter, MetricsError};
 use crate::cells::Cells;
 use crate::workers::Workers;
+
+/// Least share of the tick rate that the filters resolve.
+const SHARE_MIN: f64 = 1e-6;
 
 /// Measures fields of one size, band by band.
 pub struct Bands {
@@ -50,7 +53,7 @@ impl Bands {
         });
         let band = |(name, section): (&String, &BandSection)| {
             let [low, high] = [section.low_hz, section.high_hz].map(|hz| hz * tick_seconds);
-            if !(low > 0.0 && low < high && high < 0.5) {
+            if !(low >= SHARE_MIN && low < high && high < 0.5) {
                 return Err(MetricsError::Band {
                     name: name.clone(),
                     low_hz: section.low_hz,

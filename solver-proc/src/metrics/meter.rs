@@ -33,8 +33,8 @@ pub enum MetricsError {
     },
     /// A band that the ticks cannot carry.
     #[error(
-        "band \"{name}\" from {low_hz} to {high_hz} Hz is unusable: it must begin above 0, be wider than \
-         nothing and end below {limit_hz} Hz, half of the tick rate"
+        "band \"{name}\" from {low_hz} to {high_hz} Hz is unusable: it must begin at a millionth of \
+         the tick rate or above, be wider than nothing and end below {limit_hz} Hz, half of the tick rate"
     )]
     Band {
         /// Which one.

@@ -1,8 +1,8 @@
 //! The structure factor of a field, `S(q) = |sum_r u(r) exp(-i q r)|^2 / N` over its N cells, and its radial average.
 //!
-//! The mean is taken off first, so `S(0) = 0`. Parseval: the sum of S over all modes is the sum of `(u - mean)^2`; white noise of
+//! The mean is taken off first. So `S(0) = 0`, and, by Parseval, the sum of S over all modes is the sum of `(u - mean)^2`; white noise of
 //! variance v has `S = v` everywhere, a plane wave of amplitude A two modes of `N A^2/4` (science 5.5). A Hann window, against the jump
-//! from edge to opposite edge, is divided by its own mean square: the level of noise stays.
+//! from edge to opposite edge, is divided by its own mean square: the level of noise stays, the two sums hold in the mean only.
 
 use realfft::RealFftPlanner;
 use realfft::num_complex::Complex;
@@ -71,7 +71,7 @@ impl Spectrum {
         (0..self.ny).flat_map(move |ky| (0..self.nx).map(move |kx| self.at(kx, ky)))
     }
 
-    /// Means over rings of width one, ring k holding the modes with `k - 1/2 <= q < k + 1/2`; q counts waves along the longer side:
+    /// Means over rings of width one, ring k holding the modes with `k - 1/2 <= q < k + 1/2`, up to rounding; q counts waves along the longer side:
     /// `q = max(nx, ny) sqrt((kx/nx)^2 + (ky/ny)^2)`, so that a ring has one wavelength in every direction. The last ring holds the corner.
     pub fn rings(&self) -> Vec<Ring> {
         let longer = self.nx.max(self.ny) as f64;

@@ -41,7 +41,7 @@ pub enum Threshold {
 /// Why a threshold was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "threshold \"{0}\" is unusable: write a magnitude of at least 0, or q:P with P from 0 to 1"
+    "threshold \"{0}\" is unusable: write a magnitude from 0 to 3e38, or q:P with P from 0 to 1"
 )]
 pub struct ThresholdError(pub String);
 
@@ -58,7 +58,7 @@ impl FromStr for Threshold {
             }
             None => {
                 let level = number(text)?;
-                let usable = level >= 0.0 && level.is_finite();
+                let usable = (0.0..=f64::from(f32::MAX)).contains(&level);
                 usable.then_some(Self::Fixed(level as f32)).ok_or_else(refused)
             }
         }
@@ -368,7 +368,7 @@ mod tests {
     fn words_for_a_threshold() {
         assert_eq!("q:0.75".parse(), Ok(Threshold::Quantile(0.75)));
         assert_eq!("0.3".parse(), Ok(Threshold::Fixed(0.3)));
-        for bad in ["q:1.5", "-1", "q:", "high", "nan", "inf"] {
+        for bad in ["q:1.5", "-1", "1e39", "q:", "high", "nan", "inf"] {
             assert!(bad.parse::<Threshold>().is_err(), "{bad}");
         }
     }

@@ -37,11 +37,16 @@ pub(super) fn plane_spec(
             frames: FRAMES,
         })
         .collect();
+    let bytes = engine.checkpoint_bytes();
+    let nx = u32::try_from(bytes).map_err(|_| {
+        let words = "is too large: use a smaller field or fewer bands";
+        KernelError::Config(format!("a saved state of {bytes} bytes {words}"))
+    })?;
     fields.push(FieldSpec {
         name: CHECKPOINT.into(),
         unit: "bytes",
         dtype: Dtype::Bytes,
-        nx: engine.checkpoint_bytes() as u32,
+        nx,
         ny: 1,
         frames: 2,
     });

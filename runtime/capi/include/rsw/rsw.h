@@ -659,7 +659,7 @@ int32_t rsw_ring_close(struct rsw_ring *ring);
 //
 // Any thread; never blocks; not for signal handlers. *fd is the library's: do not read or close it; it is the same one, and
 // good, until the last handle of the connection is closed. RSW_E_UNSUPPORTED if it was not asked for. A gateway that is
-// gone wakes nobody, hence the second.
+// gone, or has no descriptor to give, wakes nobody, hence the second.
 int32_t rsw_wake_fd(struct rsw_swarm *swarm,
                     int32_t *fd);
 

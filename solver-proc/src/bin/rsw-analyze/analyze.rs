@@ -12,7 +12,7 @@ use crate::document::{Document, Measured};
 use crate::frames::Frames;
 use crate::options::{Options, Parameters};
 
-/// tau0 in frames for a field that has always been so: one frame is then as good as ever.
+/// tau0 and the envelope's memory, in frames, for a field that has always been so: one frame is then as good as ever.
 const LASTING: f64 = 1e-6;
 
 pub(crate) fn run(options: &Options) -> Result<Document, Failure> {
@@ -20,6 +20,7 @@ pub(crate) fn run(options: &Options) -> Result<Document, Failure> {
     let mut frames = Frames::open(&options.fields)?;
     if frames.is_one() {
         section.tau0 = LASTING * frame_seconds;
+        section.envelope_ticks = LASTING;
     }
     let [nx, ny] = frames.size();
     let workers = Workers::single()?;

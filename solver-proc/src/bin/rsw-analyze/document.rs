@@ -156,8 +156,8 @@ impl Document {
             let means = listed(bands.iter().map(|(name, mean)| format!("{name} {mean:.6e}")));
             lines.push(format!("bands: {means}; in all {total:.6e}"));
         }
-        // Ring 0 is the mean, which is taken off.
-        let rings = self.rings.iter().enumerate().skip(1);
+        // Ring 0 is no wave.
+        let rings = self.rings.iter().enumerate().skip(1).filter(|(_, ring)| ring.mean > 0.0);
         if let Some((ring, most)) = rings.max_by(|a, b| a.1.mean.total_cmp(&b.1.mean)) {
             let mean = most.mean;
             lines.push(format!(
@@ -169,17 +169,18 @@ impl Document {
 
     fn dimension_lines(&self) -> Vec<String> {
         let Summary { d_global, d_r2, theta, .. } = self.last().summary;
-        let mut lines = vec![
-            format!("D {d_global:.6} (R^2 {d_r2:.6}) of the cells with |u| >= {theta:.6e}"),
-            format!(
-                "boxes {}",
-                listed(self.counts().map(|[size, count]| format!("{size}: {count}")))
-            ),
-            format!(
-                "local slopes {}",
-                listed(self.whole.local_slopes().map(|slope| format!("{slope:.4}")))
-            ),
-        ];
+        let counts = listed(self.counts().map(|[size, count]| format!("{size}: {count}")));
+        let slopes = listed(self.whole.local_slopes().map(|slope| format!("{slope:.4}")));
+        let mut lines = match d_global.is_nan() {
+            true => vec![
+                "D undefined: fewer than two box sizes; CI is 0 where a tile has none".to_owned(),
+            ],
+            false => vec![
+                format!("D {d_global:.6} (R^2 {d_r2:.6}) of the cells with |u| >= {theta:.6e}"),
+                format!("boxes {counts}"),
+                format!("local slopes {slopes}"),
+            ],
+        };
         let defined = || self.dimensions.iter().copied().filter(|d| d.is_finite());
         if let [Some(low), Some(high)] = [defined().reduce(f64::min), defined().reduce(f64::max)] {
             let ([across, down], tile) = (self.tiles, self.tile);

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use solver_proc::engine::MAGNITUDE_MAX;
 use solver_proc::npy::Array;
 
 use crate::Failure;
 
-/// Fields of one size, each of them finite.
+/// Fields of one size, none of them diverged.
 pub(crate) struct Frames<'a> {
     files: &'a [PathBuf],
     size: [usize; 2],
@@ -84,10 +85,10 @@ fn read(file: &Path) -> Result<([usize; 2], usize, Vec<f32>), Failure> {
         }
     };
     let cells = array.values.cast::<f32>();
-    // What is finite in double precision may not be in single.
-    if let Some(cell) = cells.iter().position(|value| !value.is_finite()) {
+    // Squares of what is larger are beyond single precision.
+    if let Some(cell) = cells.iter().position(|value| value.abs() > MAGNITUDE_MAX) {
         return Err(format!(
-            "{}: value {cell} is beyond single precision, in which fields are measured; scale the field",
+            "{}: value {cell} is beyond {MAGNITUDE_MAX:e}, where the kernel calls a field diverged; scale it",
             file.display()
         )
         .into());

@@ -10,6 +10,7 @@ mod document;
 mod frames;
 mod options;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,13 +23,21 @@ pub(crate) type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match analyze::run(&options) {
-        Ok(document) if options.json => println!("{}", document.json()),
-        Ok(document) => println!("{}", document.text()),
+    let told = analyze::run(&options)
+        .and_then(|document| tell(&if options.json { document.json() } else { document.text() }));
+    match told {
+        Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             eprintln!("runtime analyze: {error}");
-            return ExitCode::from(exit::FAILURE);
+            ExitCode::from(exit::FAILURE)
         }
     }
-    ExitCode::from(exit::OK)
+}
+
+/// Says it on standard output; a reader that has gone has seen enough.
+fn tell(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => Ok(said?),
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Options {
     /// Fields, [ny, nx] of f32 or f64; several files, or [frames, ny, nx], are a sequence
     #[arg(value_name = "FIELD.npy", required = true)]
     pub(crate) fields: Vec<PathBuf>,
-    /// Cells of the set: |u| of at least X, or of at least the quantile P of |u| (q:P)
+    /// Cells of the set: |u| above 0 and of at least X, or of at least the quantile P of |u| (q:P)
     #[arg(long, value_name = "X|q:P")]
     threshold: Option<String>,
     /// Box sizes of the fit in cells, powers of two from MIN to MAX
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE.toml")]
     params: Option<PathBuf>,
     /// Field time from frame to frame [default: a tick of --params, or 0.01]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     frame_seconds: Option<f64>,
     /// Takes the structure factor through a Hann window, for fields that are not periodic
     #[arg(long)]
@@ -49,7 +49,7 @@ pub(crate) struct Options {
 }
 
 const AFTER_HELP: &str = "\
-Flags go before --params, and that before the defaults of a swarm file; solver-proc/SCIENCE.md has every definition.
+A flag wins over --params, and that over the defaults. Every definition: solver-proc/SCIENCE.md
 
 A single field has no past: its index is alpha D^bD G C, as if it had always been so. In a sequence
 the dwell time tau grows from the first frame on, and the index is alpha D^bD G C (1 - exp(-tau/tau0)),
@@ -71,9 +71,14 @@ impl Options {
         let (mut section, mut frame_seconds) = (MetricsSection::default(), FRAME_SECONDS);
         let mut bands = BTreeMap::new();
         if let Some(path) = &self.params {
+            if !path.exists() {
+                return Err(format!("--params {}: there is no such file", path.display()).into());
+            }
             let folder = std::env::current_dir()?;
+            let rate = self.frame_seconds.map(|seconds| format!("tick.rate_hz={}", 1.0 / seconds));
             let source = rsw_config::Source {
                 file: Some(path.clone()),
+                set: rate.into_iter().collect(),
                 ..rsw_config::Source::in_folder(folder)
             };
             let loaded = rsw_config::load(source)?;
@@ -89,15 +94,13 @@ impl Options {
         section.tile = self.tile.unwrap_or(section.tile);
         section.window = self.window.unwrap_or(section.window);
         let frame_seconds = self.frame_seconds.unwrap_or(frame_seconds);
-        if frame_seconds > 0.0 && frame_seconds.is_finite() {
-            Ok(Parameters { section, bands, frame_seconds })
-        } else {
-            Err(format!(
-                "--frame-seconds {frame_seconds} is unusable: it must be positive and finite"
-            )
-            .into())
-        }
+        Ok(Parameters { section, bands, frame_seconds })
     }
+}
+
+fn seconds(words: &str) -> Result<f64, String> {
+    let seconds = words.parse().ok().filter(|seconds| (1e-9..=1e9).contains(seconds));
+    seconds.ok_or_else(|| format!("`{words}` is not a time from 1e-9 to 1e9 seconds"))
 }
 
 fn boxes(words: &str) -> Result<[u32; 2], String> {

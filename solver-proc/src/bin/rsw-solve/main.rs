@@ -7,6 +7,7 @@
 mod options;
 mod solve;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,13 +20,21 @@ pub(crate) type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match solve::run(&options) {
-        Ok(summary) if options.json => println!("{}", summary.json()),
-        Ok(summary) => println!("{}", summary.text()),
+    let told = solve::run(&options)
+        .and_then(|summary| tell(&if options.json { summary.json() } else { summary.text() }));
+    match told {
+        Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             eprintln!("runtime solve: {error}");
-            return ExitCode::from(exit::FAILURE);
+            ExitCode::from(exit::FAILURE)
         }
     }
-    ExitCode::from(exit::OK)
+}
+
+/// Says it on standard output; a reader that has gone has seen enough.
+fn tell(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => Ok(said?),
+    }
 }
