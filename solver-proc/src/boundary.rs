@@ -69,20 +69,20 @@ pub(crate) enum Edges<T> {
 #[derive(Clone, Copy)]
 pub(crate) struct Factors<T> {
     /// On the edges across x.
-    x: Factor<T>,
+    pub(crate) x: Factor<T>,
     /// On the edges across y.
-    y: Factor<T>,
+    pub(crate) y: Factor<T>,
     /// `(c dt - h)/(c dt + h)` along the diagonal.
-    corner: T,
+    pub(crate) corner: T,
 }
 
 /// Weights at one edge: h is the spacing across it, k the one along it.
 #[derive(Clone, Copy)]
-struct Factor<T> {
+pub(crate) struct Factor<T> {
     /// `(c dt - h)/(c dt + h)`.
-    across: T,
+    pub(crate) across: T,
     /// `(c dt)^2 h / (2 k^2 (c dt + h))`.
-    along: T,
+    pub(crate) along: T,
 }
 
 /// What the previous level of a row held in its two outermost cells on either side, before it was
@@ -213,7 +213,7 @@ pub(crate) struct Layers<T> {
     ny: usize,
     width: usize,
     /// Extra gamma at each depth, 0..=width.
-    gamma: Vec<f64>,
+    pub(crate) gamma: Vec<f64>,
     /// Weights of a whole row (keep, x, y, push), one row for each depth of the row.
     profiles: Vec<[Vec<T>; 4]>,
 }

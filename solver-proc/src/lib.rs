@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`real`], [`grid`], [`wave`] (the scheme, one step at a time), `stencil` (one cell of
 //! it), `tile` (several steps at a time), `boundary`, [`feedback`], [`source`] and [`drive`] (what feeds
-//! it), [`energy`], [`metrics`] (what is measured), [`engine`] (one tick of all of it).
+//! it), [`energy`], [`metrics`] (what is measured), `gpu` (the wave elsewhere), [`engine`] (one tick of all
+//! of it).
 
 #![forbid(unsafe_code)]
 
@@ -31,6 +32,9 @@ pub mod drive;
 pub mod energy;
 
 pub mod metrics;
+
+#[cfg(feature = "gpu")]
+pub mod gpu;
 
 pub mod engine;
 

@@ -229,6 +229,11 @@ impl Feeds {
         }
     }
 
+    /// The signals of step `step`, in the order of the sources.
+    pub(crate) fn signals(&self, step: usize) -> &[f64] {
+        &self.signals[step * self.sources..][..self.sources]
+    }
+
     /// Adds what step `step` adds to row `y`, which is `next`.
     #[inline(always)]
     pub(crate) fn add<T: Real>(&self, step: usize, y: usize, next: &mut [T]) {
@@ -240,12 +245,30 @@ impl Feeds {
 
     #[cold]
     fn add_points<T: Real>(&self, step: usize, points: Range<usize>, next: &mut [T]) {
-        let signals = &self.signals[step * self.sources..][..self.sources];
+        let signals = self.signals(step);
         for point in &self.points[points] {
             let x = point.x as usize;
             let share = T::from_f64(point.weight * signals[point.source as usize]);
             next[x] = next[x] + share;
         }
+    }
+}
+
+/// What a device has to know to add the same.
+#[cfg(feature = "gpu")]
+impl Feeds {
+    /// How many sources there are.
+    pub(crate) fn sources(&self) -> usize {
+        self.sources
+    }
+
+    /// Every cell of every source, row by row: its x and y, the source, and what a unit of the signal
+    /// adds to it in a step.
+    pub(crate) fn points(&self) -> impl Iterator<Item = ([usize; 2], usize, f64)> {
+        self.rows.windows(2).enumerate().flat_map(|(y, ends)| {
+            let points = &self.points[ends[0] as usize..ends[1] as usize];
+            points.iter().map(move |p| ([p.x as usize, y], p.source as usize, p.weight))
+        })
     }
 }
 

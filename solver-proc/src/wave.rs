@@ -242,13 +242,18 @@ impl<T: Real> Wave<T> {
     /// What [`Wave::advance`] runs on these workers, in a few words: the form of the scheme, the
     /// precision, the vector instructions, the threads, and the steps in one pass.
     pub fn kernel(&self, workers: &Workers) -> String {
-        let form = match &self.kernel {
+        let form = self.form();
+        let (simd, threads, depth) = (workers.instructions(), workers.threads(), self.tile_depth());
+        format!("{form} {} {simd}, threads {threads}, tile {depth}", T::NAME)
+    }
+
+    /// The form of the scheme that the medium needs, in a word.
+    pub(crate) fn form(&self) -> &'static str {
+        match &self.kernel {
             Kernel::Square(_) => "square",
             Kernel::Rect(_) => "rectangular",
             Kernel::Layered(..) => "layered",
-        };
-        let (simd, threads, depth) = (workers.instructions(), workers.threads(), self.tile_depth());
-        format!("{form} {} {simd}, threads {threads}, tile {depth}", T::NAME)
+        }
     }
 
     /// `steps` steps, each with its share of `feeds`: the same bits as so many calls of
@@ -437,6 +442,18 @@ impl<T: Real> Wave<T> {
     pub fn is_free(&self, x: usize, y: usize) -> bool {
         let edges = Wrap::new(self.medium.boundary);
         edges.neighbours(x, self.grid.nx).is_some() && edges.neighbours(y, self.grid.ny).is_some()
+    }
+}
+
+/// What another implementation of the same wave has to know.
+#[cfg(feature = "gpu")]
+impl<T: Real> Wave<T> {
+    pub(crate) fn scheme(&self) -> &Kernel<T> {
+        &self.kernel
+    }
+
+    pub(crate) fn edges(&self) -> &Edges<T> {
+        &self.edges
     }
 }
 

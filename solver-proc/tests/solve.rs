@@ -61,6 +61,37 @@ fn the_way_it_is_computed_changes_no_bit() {
     }
 }
 
+/// 7.A.11 from outside: the GPU's fields are the CPU's to 1e-5, on the way and at the end, whatever the edges.
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_gives_the_same_fields() {
+    let folder = with_noise(150, 70);
+    let folder = folder.path();
+    let source = "--source at=40:30,frequency=0.05,radius=2 --source at=20:20,ricker=0.1";
+    let read = |name: String| Array::read_field(&folder.join(name)).unwrap().1.cast::<f64>();
+    for edges in ["dirichlet", "neumann", "periodic", "absorbing", "em2", "sponge"] {
+        let run =
+            format!("--init u0.npy --gamma 0.01 --dy 1.2 --boundary {edges} {source} --steps 100");
+        let [cpu, gpu] = ["cpu", "gpu"].map(|backend| {
+            let out = format!("--out {backend}.npy --out-previous {backend}-p.npy");
+            let frames = format!("--every 30 --out-prefix {backend}");
+            solved(folder, &format!("{run} --backend {backend} {out} {frames}"))
+        });
+        let largest = cpu["max_abs"].as_f64().unwrap();
+        for name in ["", "-p", "-00000030", "-00000090"] {
+            let [cpu, gpu] = ["cpu", "gpu"].map(|backend| read(format!("{backend}{name}.npy")));
+            let apart = cpu.iter().zip(&gpu).fold(0f64, |most, (a, b)| most.max((a - b).abs()));
+            assert!(apart < 1e-5 * largest, "{edges} {name}: {apart:e} of {largest}");
+        }
+        let energy = |summary: &serde_json::Value| summary["energy_last"].as_f64().unwrap();
+        assert!((energy(&gpu) / energy(&cpu) - 1.0).abs() < 1e-5, "{edges}: {gpu}");
+        assert!(gpu["kernel"].as_str().unwrap().contains("f32 wgsl, "), "{gpu}");
+    }
+    let run = "--init u0.npy --steps 5000 --boundary periodic --feedback phi4:-1:0.1 --dt 0.1";
+    let (_, told) = refused(folder, &format!("{run} --backend gpu"));
+    assert!(told.contains("the field diverged between steps"), "{told}");
+}
+
 /// A run is continued from its last two levels.
 #[test]
 fn a_run_goes_on_where_another_ended() {
@@ -113,8 +144,8 @@ fn what_cannot_be_solved_is_refused_by_name() {
     assert!(told.contains("it has 3 x 3 values, and --init has 16 x 24"), "{told}");
     let (_, told) = refused(folder, "--init u0.npy --steps 1 --source at=99:1,frequency=0.1");
     assert!(told.contains("outside the field"), "{told}");
-    let (_, told) = refused(folder, "--init u0.npy --steps 1 --backend gpu");
-    assert!(told.contains("no GPU backend"), "{told}");
+    let (_, told) = refused(folder, "--init u0.npy --steps 1 --dtype f64 --backend gpu");
+    assert!(told.contains("single precision") && told.contains("--dtype f32"), "{told}");
     assert_eq!(refused(folder, "--init u0.npy --steps 1 --speed 3").0, 2);
     let (code, told) = refused(
         folder,

@@ -57,12 +57,12 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// What must never be linked where: heavy or foreign to the purpose.
 const BANNED: &[(&str, &[&str])] = &[
-    ("schemas", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
-    ("runtime/os", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
-    ("runtime/machine", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
-    ("runtime/plane", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2"]),
+    ("schemas", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2", "wgpu"]),
+    ("runtime/os", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2", "wgpu"]),
+    ("runtime/machine", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2", "wgpu"]),
+    ("runtime/plane", &["serde", "tokio", "arrow", "rusqlite", "iceoryx2", "wgpu"]),
     ("runtime/capi", &["tokio", "rusqlite", "wgpu", "clap", "serde"]),
-    ("runtime/supervisor", &["rusqlite", "iceoryx2", "arrow"]),
+    ("runtime/supervisor", &["rusqlite", "iceoryx2", "arrow", "wgpu"]),
 ];
 
 pub(crate) fn check(root: &Path) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! `runtime solve`: the wave by itself, from arrays to arrays.
 //!
-//! Reading order: `options` (what can be asked), `solve` (one run of it).
+//! Reading order: `options` (what can be asked), `backend` (who takes the steps), `solve` (one run of it).
 
 #![forbid(unsafe_code)]
 
+mod backend;
 mod options;
 mod solve;
 

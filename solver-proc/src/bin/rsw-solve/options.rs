@@ -62,7 +62,7 @@ pub(crate) struct Options {
     /// Steps in one pass over the field: auto, off or a number; the result has the same bits
     #[arg(long, default_value = "auto", value_parser = tiling)]
     pub(crate) tile: Tiling,
-    /// Where it is computed
+    /// Where it is computed; gpu is the best device that Vulkan has, in single precision
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) backend: Backend,
     /// Where the last field goes

@@ -17,7 +17,8 @@ use solver_proc::wave::{Medium, Wave};
 use solver_proc::workers::Workers;
 
 use crate::Failure;
-use crate::options::{Backend, Options, Precision};
+use crate::backend::{self, Backend, Cpu};
+use crate::options::{Backend as Word, Options, Precision};
 
 /// Share of the largest stable step that is taken where none was asked for.
 const AUTO_STEP: f64 = 0.7;
@@ -83,18 +84,34 @@ impl Summary {
 }
 
 pub(crate) fn run(options: &Options) -> Result<Summary, Failure> {
-    if options.backend == Backend::Gpu {
-        return Err("this build has no GPU backend; use --backend cpu".into());
-    }
     let (size, init) = Array::read_field(&options.init)?;
     let single = match options.dtype {
         Some(precision) => precision == Precision::F32,
         None => init.type_name() == f32::NAME,
     };
-    if single { solve::<f32>(options, size, &init) } else { solve::<f64>(options, size, &init) }
+    let workers = workers(options, size[0] * size[1])?;
+    match options.backend {
+        Word::Cpu if single => {
+            solve::<f32>(options, size, &init, &workers, |_, _| Ok(Box::new(Cpu(&workers))))
+        }
+        Word::Cpu => {
+            solve::<f64>(options, size, &init, &workers, |_, _| Ok(Box::new(Cpu(&workers))))
+        }
+        Word::Gpu if single => solve::<f32>(options, size, &init, &workers, backend::gpu),
+        Word::Gpu => Err("--backend gpu computes in single precision, WGSL has no double; \
+                          add --dtype f32, or use --backend cpu"
+            .into()),
+    }
 }
 
-fn solve<T: Real>(options: &Options, size: [usize; 2], init: &Values) -> Result<Summary, Failure> {
+/// One run in one precision; `open` says who takes the steps of the wave.
+fn solve<'a, T: Real>(
+    options: &Options,
+    size: [usize; 2],
+    init: &Values,
+    workers: &Workers,
+    open: impl FnOnce(&Wave<T>, &Feeds) -> Result<Box<dyn Backend<T> + 'a>, Failure>,
+) -> Result<Summary, Failure> {
     let [nx, ny] = size;
     let grid = Grid::new(nx, ny, options.dx, options.dy.unwrap_or(options.dx))?;
     let medium = medium(options, &grid);
@@ -110,30 +127,26 @@ fn solve<T: Real>(options: &Options, size: [usize; 2], init: &Values) -> Result<
         })
         .collect::<Result<Vec<Source>, _>>()?;
     start(&mut wave, options, size, &init.cast::<T>(), &sources)?;
-    let workers = workers(options, grid.cells())?;
     let call = options.every.unwrap_or(options.steps).clamp(1, CALL_STEPS_MAX);
-    wave.tile(options.tile, call as usize, &workers);
-    let mut run = Run {
-        feeds: Feeds::new(&sources, size, call as usize),
-        kernel: wave.kernel(&workers),
-        wave,
-        sources,
-        workers,
-        done: 0,
-        elapsed: Duration::ZERO,
-    };
+    wave.tile(options.tile, call as usize, workers);
+    let feeds = Feeds::new(&sources, size, call as usize);
+    let backend = open(&wave, &feeds)?;
+    let kernel = backend.kernel(&wave);
+    let mut run = Run { feeds, backend, wave, sources, done: 0, elapsed: Duration::ZERO };
     let mut meter = EnergyMeter::new(ny);
-    let first = meter.measure(&run.wave, &run.workers);
+    let first = meter.measure(&run.wave, workers);
     while run.done < options.steps {
         let to_frame = options.every.map_or(u64::MAX, |every| every - run.done % every);
         run.advance(call.min(to_frame).min(options.steps - run.done))?;
         if let (Some(every), Some(prefix)) = (options.every, &options.out_prefix)
             && run.done.is_multiple_of(every)
         {
+            run.backend.settle(&mut run.wave)?;
             let path = PathBuf::from(format!("{prefix}-{:08}.npy", run.done));
             npy::write_field(&path, nx, run.wave.u())?;
         }
     }
+    run.backend.settle(&mut run.wave)?;
     for (path, level) in
         [(&options.out, run.wave.u()), (&options.out_previous, run.wave.previous())]
     {
@@ -147,9 +160,9 @@ fn solve<T: Real>(options: &Options, size: [usize; 2], init: &Values) -> Result<
         dt: medium.dt,
         courant: medium.courant(&grid),
         elapsed: run.elapsed,
-        kernel: run.kernel,
-        energy: [first, meter.measure(&run.wave, &run.workers)],
-        max_abs: run.wave.magnitude(&run.workers),
+        kernel,
+        energy: [first, meter.measure(&run.wave, workers)],
+        max_abs: run.wave.magnitude(workers),
     })
 }
 
@@ -212,17 +225,16 @@ fn workers(options: &Options, cells: usize) -> Result<Workers, Failure> {
 }
 
 /// A wave on its way.
-struct Run<T: Real> {
+struct Run<'a, T: Real> {
     wave: Wave<T>,
     sources: Vec<Source>,
     feeds: Feeds,
-    workers: Workers,
-    kernel: String,
+    backend: Box<dyn Backend<T> + 'a>,
     done: u64,
     elapsed: Duration,
 }
 
-impl<T: Real> Run<T> {
+impl<T: Real> Run<'_, T> {
     /// `count` steps, and a look at what they came to.
     fn advance(&mut self, count: u64) -> Result<(), Failure> {
         let dt = self.wave.medium().dt;
@@ -233,12 +245,11 @@ impl<T: Real> Run<T> {
             self.feeds.set(step as usize, self.sources.iter().map(|source| source.signal(t, 1.0)));
         }
         let begun = Instant::now();
-        let Self { wave, feeds, workers, .. } = self;
-        workers.enter(|| wave.advance(workers, feeds, count as usize));
+        self.backend.advance(&mut self.wave, &self.feeds, count as usize)?;
         self.elapsed += begun.elapsed();
         let (first, last) = (self.done + 1, self.done + count);
         self.done = last;
-        let magnitude = self.wave.magnitude(&self.workers);
+        let magnitude = self.backend.magnitude(&self.wave)?;
         if magnitude.is_nan() || magnitude > f64::from(MAGNITUDE_MAX) {
             return Err(format!(
                 "the field diverged between steps {first} and {last}: |u| is {magnitude:e}; \

@@ -1,0 +1,274 @@
+//! Which device computes, what it allows, and everything that can go wrong with one.
+
+use std::sync::{Arc, OnceLock};
+
+use pollster::block_on;
+use thiserror::Error;
+use wgpu::{
+    Adapter, AdapterInfo, Backends, DeviceDescriptor, DeviceType, ErrorFilter, Instance,
+    InstanceDescriptor, Limits, PollType,
+};
+
+use crate::grid::Grid;
+
+/// Most bytes of a level: beyond it a cell has no 32-bit index. Devices allow less today.
+const LEVEL_BYTES_MAX: u64 = 1 << 32;
+
+/// Which devices will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// A GPU, and nothing that computes on the CPU: our own kernels are faster there.
+    Real,
+    /// The best there is: a GPU, else Vulkan in software, which is there for tests.
+    Any,
+}
+
+/// Why nothing is computed on a GPU.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GpuError {
+    /// No Vulkan driver, or none that finds a device.
+    #[error(
+        "no Vulkan device was found; install the driver of the graphics card, or Debian's mesa-vulkan-drivers \
+         for one in software, or compute on the CPU"
+    )]
+    NoAdapter,
+    /// There is Vulkan, but no GPU.
+    #[error(
+        "Vulkan's only device, {adapter}, computes on the CPU, where this program's own kernels are faster; \
+         ask for the GPU by name to use it all the same"
+    )]
+    Software {
+        /// Its name.
+        adapter: String,
+    },
+    /// The device was found and cannot be used.
+    #[error("{adapter} cannot be used: {reason}; compute on the CPU")]
+    Unusable {
+        /// Its name.
+        adapter: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// The field is larger than the device allows.
+    #[error(
+        "a field of {nx} x {ny} cells is too large for {adapter}: its limit {limit} is {most}, and {needed} are needed; \
+         take a smaller field, or compute on the CPU"
+    )]
+    Limit {
+        /// Cells along x.
+        nx: usize,
+        /// Cells along y.
+        ny: usize,
+        /// The device's name.
+        adapter: String,
+        /// What Vulkan's users call the limit.
+        limit: &'static str,
+        /// What it is.
+        most: u64,
+        /// What it would have to be.
+        needed: u64,
+    },
+    /// The device's memory is full.
+    #[error(
+        "{adapter} has no room for a field of {nx} x {ny} cells, {bytes} bytes; \
+         end what else uses it, take a smaller field, or compute on the CPU"
+    )]
+    Memory {
+        /// The device's name.
+        adapter: String,
+        /// Cells along x.
+        nx: usize,
+        /// Cells along y.
+        ny: usize,
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// The device was lost or broke down on the way. What was computed since the last look is gone.
+    #[error("{adapter} failed: {reason}; compute on the CPU, or start again")]
+    Failed {
+        /// Its name.
+        adapter: String,
+        /// What the driver said.
+        reason: String,
+    },
+}
+
+/// A device that is open. Clones are the same device.
+#[derive(Debug, Clone)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    name: Arc<str>,
+    real: bool,
+    /// The first thing that went wrong and nobody was waiting for.
+    fault: Arc<OnceLock<String>>,
+}
+
+impl Gpu {
+    /// Opens the best device that will do.
+    ///
+    /// # Errors
+    /// None found, none that will do, or one that cannot be opened.
+    pub fn open(choice: Choice) -> Result<Self, GpuError> {
+        // Vulkan alone is built; the rest is wgpu's default.
+        let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
+        let adapters = block_on(instance.enumerate_adapters(Backends::VULKAN));
+        let infos: Vec<AdapterInfo> = adapters.iter().map(Adapter::get_info).collect();
+        let index = choose(&infos, choice)?;
+        let name = name(&infos[index]);
+        let wanted = DeviceDescriptor {
+            label: Some("wave"),
+            // All that it has: the defaults are those of a browser, 128 MiB a level.
+            required_limits: adapters[index].limits(),
+            ..DeviceDescriptor::default()
+        };
+        let (device, queue) =
+            block_on(adapters[index].request_device(&wanted)).map_err(|error| {
+                GpuError::Unusable { adapter: name.clone(), reason: error.to_string() }
+            })?;
+        let fault = Arc::new(OnceLock::new());
+        let (on_error, on_loss) = (Arc::clone(&fault), Arc::clone(&fault));
+        // Without these, wgpu panics. Only the first fault is kept: others follow from it.
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let _ = on_error.set(error.to_string());
+        }));
+        device.set_device_lost_callback(move |reason, text| {
+            let _ = on_loss.set(format!("lost ({reason:?}) {text}"));
+        });
+        let real = is_real(&infos[index]);
+        Ok(Self { device, queue, name: name.into(), real, fault })
+    }
+
+    /// The device and its driver, as a person would name them.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is a GPU, and not software that speaks Vulkan.
+    pub fn is_real(&self) -> bool {
+        self.real
+    }
+
+    /// Refuses a field beyond the limits of the device, before any memory is taken.
+    ///
+    /// # Errors
+    /// The limit, what it is and what is needed.
+    pub fn check(&self, grid: &Grid) -> Result<(), GpuError> {
+        self.within(grid, &self.device.limits())
+    }
+
+    fn within(&self, grid: &Grid, limits: &Limits) -> Result<(), GpuError> {
+        let level = grid.cells() as u64 * size_of::<f32>() as u64;
+        let groups = super::program::groups(grid).into_iter().max().unwrap_or_default();
+        let binding_max = limits.max_storage_buffer_binding_size.min(LEVEL_BYTES_MAX - 1);
+        let rules = [
+            ("max_storage_buffer_binding_size", binding_max, level),
+            ("max_buffer_size", limits.max_buffer_size, level),
+            (
+                "max_compute_workgroups_per_dimension",
+                u64::from(limits.max_compute_workgroups_per_dimension),
+                u64::from(groups),
+            ),
+        ];
+        match rules.into_iter().find(|(_, most, needed)| needed > most) {
+            None => Ok(()),
+            Some((limit, most, needed)) => {
+                let (nx, ny, adapter) = (grid.nx, grid.ny, self.name.to_string());
+                Err(GpuError::Limit { nx, ny, adapter, limit, most, needed })
+            }
+        }
+    }
+
+    /// Runs `make`, which takes device memory, `bytes` in all.
+    pub(super) fn with_room<T>(
+        &self,
+        grid: &Grid,
+        bytes: u64,
+        make: impl FnOnce() -> T,
+    ) -> Result<T, GpuError> {
+        let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
+        let made = make();
+        match block_on(scope.pop()) {
+            None => self.sound().map(|()| made),
+            Some(_) => {
+                let (nx, ny, adapter) = (grid.nx, grid.ny, self.name.to_string());
+                Err(GpuError::Memory { adapter, nx, ny, bytes })
+            }
+        }
+    }
+
+    /// Waits until everything submitted is done.
+    pub(super) fn wait(&self) -> Result<(), GpuError> {
+        let waited = self.device.poll(PollType::wait_indefinitely());
+        self.sound()?;
+        waited.map(|_| ()).map_err(|error| self.failed(error.to_string()))
+    }
+
+    /// An error if anything has gone wrong.
+    pub(super) fn sound(&self) -> Result<(), GpuError> {
+        match self.fault.get() {
+            None => Ok(()),
+            Some(fault) => Err(self.failed(fault.clone())),
+        }
+    }
+
+    pub(super) fn failed(&self, reason: String) -> GpuError {
+        GpuError::Failed { adapter: self.name.to_string(), reason }
+    }
+}
+
+fn name(info: &AdapterInfo) -> String {
+    let driver = [info.driver.as_str(), info.driver_info.as_str()];
+    let driver: Vec<&str> = driver.into_iter().filter(|part| !part.is_empty()).collect();
+    match driver.is_empty() {
+        true => info.name.clone(),
+        false => format!("{} ({})", info.name, driver.join(" ")),
+    }
+}
+
+fn is_real(info: &AdapterInfo) -> bool {
+    info.device_type != DeviceType::Cpu
+}
+
+/// The index of the best adapter: cards before what shares the CPU's memory, software last.
+fn choose(infos: &[AdapterInfo], choice: Choice) -> Result<usize, GpuError> {
+    let rank = |info: &AdapterInfo| match info.device_type {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::VirtualGpu => 2,
+        DeviceType::Other => 3,
+        DeviceType::Cpu => 4,
+    };
+    let best = (0..infos.len()).min_by_key(|index| rank(&infos[*index]));
+    let best = best.ok_or(GpuError::NoAdapter)?;
+    match choice == Choice::Any || is_real(&infos[best]) {
+        true => Ok(best),
+        false => Err(GpuError::Software { adapter: name(&infos[best]) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Software is taken by who asks for any device and refused by who wants a GPU; a card comes first.
+    #[test]
+    fn a_card_comes_first_and_software_is_no_gpu() {
+        let info = |device_type, name: &str| AdapterInfo {
+            name: name.into(),
+            ..AdapterInfo::new(device_type, wgpu::Backend::Vulkan)
+        };
+        let software = info(DeviceType::Cpu, "llvmpipe");
+        let card = info(DeviceType::DiscreteGpu, "card");
+        let shared = info(DeviceType::IntegratedGpu, "shared");
+        assert_eq!(choose(&[], Choice::Any), Err(GpuError::NoAdapter));
+        assert_eq!(choose(std::slice::from_ref(&software), Choice::Any), Ok(0));
+        let refused = choose(std::slice::from_ref(&software), Choice::Real).unwrap_err();
+        assert!(refused.to_string().contains("llvmpipe"), "{refused}");
+        for choice in [Choice::Any, Choice::Real] {
+            let all = [software.clone(), shared.clone(), card.clone()];
+            assert_eq!(choose(&all, choice), Ok(2));
+            assert_eq!(choose(&all[..2], choice), Ok(1));
+        }
+    }
+}

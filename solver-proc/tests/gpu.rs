@@ -1,0 +1,290 @@
+//! The GPU against its oracle, the CPU in single precision: 1e-5 of the largest |u| after 100 steps.
+//!
+//! On any Vulkan device. Debian's mesa-vulkan-drivers has one in software, so there is always one to test on.
+
+#![cfg(feature = "gpu")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::{BOUNDARIES, alone, medium, noise};
+use proptest::prelude::*;
+use rsw_config::{Boundary, NamedSource, SourceSection};
+use solver_proc::drive::Tables;
+use solver_proc::feedback::Feedback;
+use solver_proc::gpu::{Choice, DeviceWave, Gpu, GpuError};
+use solver_proc::grid::Grid;
+use solver_proc::real::Real;
+use solver_proc::source::{Feeds, Source};
+use solver_proc::wave::{Medium, Wave};
+
+/// Steps of a comparison, and the largest difference after them in units of the largest |u|.
+const STEPS: usize = 100;
+const DIFFERENCE_MAX: f64 = 1e-5;
+
+const LAWS: [Feedback; 4] = [
+    Feedback::None,
+    Feedback::SineGordon { strength: 0.3 },
+    Feedback::Phi4 { strength: 0.2, u_max: 2.0 },
+    Feedback::Relu { strength: 0.4, threshold: 0.2, limit: 0.7 },
+];
+
+static GPU: LazyLock<Gpu> =
+    LazyLock::new(|| Gpu::open(Choice::Any).unwrap_or_else(|error| panic!("{error}")));
+
+/// What a run is made of.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    size: [usize; 2],
+    spacing: [f64; 2],
+    medium: Medium,
+    fed: bool,
+}
+
+impl Case {
+    /// At the start: noise at rest.
+    fn wave<T: Real>(&self) -> Wave<T> {
+        let [nx, ny] = self.size;
+        let grid = Grid::new(nx, ny, self.spacing[0], self.spacing[1]).unwrap();
+        let noise: Vec<T> =
+            noise(nx * ny, 5).into_iter().map(|u| T::from_f64(f64::from(u))).collect();
+        let rest = vec![T::default(); nx * ny];
+        let mut wave = Wave::new(grid, self.medium).unwrap();
+        wave.start(&noise, &rest, &rest);
+        wave
+    }
+
+    /// An oscillator and a pulse on discs that overlap, and one near a corner, where an edge is written
+    /// from what was fed; those that the field has no room for are left out.
+    fn sources<T: Real>(&self, wave: &Wave<T>) -> Vec<Source> {
+        let at = self.size.map(|side| side as u32 / 2);
+        let section = SourceSection { at, ..SourceSection::default() };
+        let sections = [
+            SourceSection { frequency: Some(0.05), radius: 3, ..section.clone() },
+            SourceSection { ricker: Some(0.1), amplitude: 2.0, ..section.clone() },
+            SourceSection { frequency: Some(0.2), radius: 2, at: [1, 1], ..section },
+        ];
+        let open = |source: SourceSection| {
+            let named = NamedSource { name: "s".into(), source };
+            Source::new(&named, wave, &mut Tables::default(), 1)
+        };
+        let sections = if self.fed { &sections[..] } else { &[] };
+        sections.iter().filter_map(|section| open(section.clone()).ok()).collect()
+    }
+
+    /// The signals of `steps` steps.
+    fn feeds<T: Real>(&self, wave: &Wave<T>, steps: usize) -> Feeds {
+        let sources = self.sources(wave);
+        let mut feeds = Feeds::new(&sources, self.size, steps);
+        for step in 0..steps {
+            let t = step as f64 * self.medium.dt;
+            feeds.set(step, sources.iter().map(|source| source.signal(t, 0.0)));
+        }
+        feeds
+    }
+
+    /// The wave after `steps` steps on the CPU.
+    fn on_cpu<T: Real>(&self, steps: usize) -> Wave<T> {
+        let mut wave = self.wave();
+        let feeds = self.feeds(&wave, steps);
+        wave.advance(&alone(), &feeds, steps);
+        wave
+    }
+
+    /// The same on the device, and the largest |u| that the device found.
+    fn on_gpu(&self, steps: usize) -> (Wave, f64) {
+        let mut wave = self.wave();
+        let feeds = self.feeds(&wave, steps);
+        let mut device_wave = DeviceWave::new(&GPU, &wave, &feeds).unwrap();
+        device_wave.advance(&feeds, steps).unwrap();
+        let magnitude = device_wave.magnitude().unwrap();
+        device_wave.read_back(&mut wave).unwrap();
+        (wave, magnitude)
+    }
+
+    /// How far the GPU is from the CPU, and how far it may be: 1e-5, and what single precision itself is off
+    /// from double precision on the CPU. That is far less, but for what an equation does not bring back: the
+    /// mean of a small undamped field without held edges drifts, and a nonlinear term may amplify.
+    fn difference(&self) -> [f64; 2] {
+        let cpu: Wave = self.on_cpu(STEPS);
+        let (gpu, magnitude) = self.on_gpu(STEPS);
+        assert_eq!(magnitude, gpu.magnitude(&alone()), "{self:?}: the device's largest |u|");
+        let exact: Wave<f64> = self.on_cpu(STEPS);
+        let own = apart(&cpu, &exact);
+        [apart(&gpu, &cpu), DIFFERENCE_MAX + own]
+    }
+}
+
+/// The largest difference of both levels, in units of the largest |u|.
+fn apart<T: Real, U: Real>(a: &Wave<T>, b: &Wave<U>) -> f64 {
+    let levels = [(a.u(), b.u()), (a.previous(), b.previous())];
+    let pairs = levels.into_iter().flat_map(|(a, b)| a.iter().zip(b));
+    let pairs = pairs.map(|(a, b)| (a.to_f64() - b.to_f64()).abs());
+    assert!(pairs.clone().all(f64::is_finite));
+    // A field that has gone to rest is compared with nothing smaller than a normal number.
+    pairs.fold(0.0, f64::max) / b.magnitude(&alone()).max(1e-30)
+}
+
+fn agree(case: Case) {
+    let [difference, most] = case.difference();
+    assert!(difference < most, "{case:?}: {difference:e}, at most {most:e}");
+}
+
+/// 7.A.11 and 7.A.14: every edge, damped or not, spacings equal or not, fed or not, on sizes that do not
+/// divide into workgroups.
+#[test]
+fn every_edge_agrees_with_the_cpu() {
+    let sizes = [[1, 1], [1, 5], [5, 1], [2, 3], [3, 3], [17, 5], [64, 4], [65, 17]];
+    for (boundary, size) in BOUNDARIES.iter().flat_map(|b| sizes.iter().map(move |s| (*b, *s))) {
+        for (damping, dy) in [(0.0, 1.0), (0.05, 1.0), (0.0, 1.7), (0.05, 0.8)] {
+            let medium = medium(boundary, 0.55, damping);
+            agree(Case { size, spacing: [1.0, dy], medium, fed: size[0] > 3 });
+        }
+    }
+}
+
+/// Every nonlinear term, in the open and in a sponge.
+#[test]
+fn every_law_agrees_with_the_cpu() {
+    for feedback in LAWS {
+        for boundary in [Boundary::Periodic, Boundary::Sponge, Boundary::EngquistMajda] {
+            let medium = Medium { feedback, ..medium(boundary, 0.5, 0.02) };
+            agree(Case { size: [70, 41], spacing: [1.0, 1.2], medium, fed: true });
+        }
+    }
+}
+
+/// 7.A.14: many workgroups, and a column and a row more than they cover.
+#[test]
+fn large_fields_agree_with_the_cpu() {
+    for (boundary, size) in BOUNDARIES.into_iter().zip([
+        [1023, 17],
+        [17, 1025],
+        [1025, 1023],
+        [1023, 1025],
+        [1025, 3],
+        [3, 1023],
+    ]) {
+        let medium = medium(boundary, 0.55, 0.01);
+        agree(Case { size, spacing: [1.0, 1.0], medium, fed: true });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn any_field_agrees_with_the_cpu(
+        size in [1usize..140, 1usize..90],
+        kind in 0usize..BOUNDARIES.len(),
+        law in 0usize..LAWS.len(),
+        dy in prop_oneof![Just(1.0), 0.8..2.0],
+        damping in prop_oneof![Just(0.0), 0.0..0.3],
+        fed in any::<bool>(),
+    ) {
+        let medium = Medium { feedback: LAWS[law], ..medium(BOUNDARIES[kind], 0.5, damping) };
+        let case = Case { size, spacing: [1.0, dy], medium, fed };
+        let [difference, most] = case.difference();
+        prop_assert!(difference < most, "{difference:e}, at most {most:e}");
+    }
+}
+
+/// 7.A.19: one call of many steps, more than fit in a submission, and as many calls of one step give the same bits.
+#[test]
+fn one_call_and_many_give_the_same_bits() {
+    for boundary in BOUNDARIES {
+        let medium = medium(boundary, 0.6, 0.01);
+        let case = Case { size: [67, 33], spacing: [1.0, 1.0], medium, fed: true };
+        let steps = 131;
+        let (at_once, _) = case.on_gpu(steps);
+        let mut wave: Wave = case.wave();
+        let sources = case.sources(&wave);
+        let mut feeds = Feeds::new(&sources, case.size, 1);
+        let mut device_wave = DeviceWave::new(&GPU, &wave, &feeds).unwrap();
+        for step in 0..steps {
+            let t = step as f64 * medium.dt;
+            feeds.set(0, sources.iter().map(|source| source.signal(t, 0.0)));
+            device_wave.advance(&feeds, 1).unwrap();
+        }
+        device_wave.read_back(&mut wave).unwrap();
+        let bits = |level: &[f32]| level.iter().map(|u| u.to_bits()).collect::<Vec<u32>>();
+        assert!(bits(at_once.u()) == bits(wave.u()), "{boundary:?}");
+        assert!(bits(at_once.previous()) == bits(wave.previous()), "{boundary:?}");
+    }
+}
+
+/// 7.A.11: it is c dt/dx that counts; a kernel without the spacing would blow up or stand still.
+#[test]
+fn the_unit_of_length_changes_nothing() {
+    for boundary in BOUNDARIES {
+        let fields = [1.0, 0.01].map(|unit| {
+            let medium = Medium { boundary, dt: 0.6 * unit, ..medium(boundary, 0.6, 0.0) };
+            let medium = Medium { sponge_damping: 0.8 / unit, ..medium };
+            let case = Case { size: [70, 33], spacing: [unit, 1.3 * unit], medium, fed: false };
+            case.on_gpu(STEPS).0
+        });
+        let [metres, centimetres] = fields.each_ref().map(Wave::u);
+        let largest = fields[0].magnitude(&alone());
+        for (a, b) in metres.iter().zip(centimetres) {
+            assert!(f64::from((a - b).abs()) < DIFFERENCE_MAX * largest, "{boundary:?}: {a} {b}");
+        }
+    }
+}
+
+/// 7.A.18: what is not finite is seen wherever it is, and what is finite is measured to the last bit.
+#[test]
+fn the_device_sees_what_is_not_finite() {
+    let (nx, ny) = (301, 7);
+    let case = Case {
+        size: [nx, ny],
+        spacing: [1.0, 1.0],
+        medium: medium(Boundary::Periodic, 0.6, 0.0),
+        fed: false,
+    };
+    let mut wave: Wave = case.wave();
+    let mut device_wave = DeviceWave::new(&GPU, &wave, &Feeds::silent(ny)).unwrap();
+    assert_eq!(device_wave.magnitude().unwrap(), wave.magnitude(&alone()));
+    let whole = wave.u().to_vec();
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for at in [0, nx * ny / 2, nx * ny - 1] {
+            let mut field = whole.clone();
+            field[at] = bad;
+            wave.resume(&field, &whole);
+            device_wave.upload(&wave).unwrap();
+            assert!(device_wave.magnitude().unwrap().is_nan(), "{bad} at {at}");
+            // And after a step, wherever the kernel took it.
+            device_wave.advance(&Feeds::silent(ny), 1).unwrap();
+            assert!(device_wave.magnitude().unwrap().is_nan(), "{bad} at {at}, a step on");
+        }
+    }
+    wave.rest();
+    device_wave.upload(&wave).unwrap();
+    assert_eq!(device_wave.magnitude().unwrap(), 0.0);
+}
+
+/// A field beyond the limits is refused before any memory is taken, by the names of the device and of the limit.
+#[test]
+fn a_field_beyond_the_limits_is_refused_by_name() {
+    let grid = Grid::new(65_536, 65_536, 1.0, 1.0).unwrap();
+    let error = GPU.check(&grid).unwrap_err();
+    let GpuError::Limit { limit, needed, most, .. } = &error else { panic!("{error}") };
+    assert_eq!((*limit, *needed), ("max_storage_buffer_binding_size", 1 << 34));
+    assert!(most < needed);
+    let told = error.to_string();
+    assert!(told.contains(GPU.name()) && told.contains("compute on the CPU"), "{told}");
+    assert!(GPU.check(&Grid::new(4096, 4096, 1.0, 1.0).unwrap()).is_ok());
+}
+
+/// Software that speaks Vulkan is taken only where it was asked for by name.
+#[test]
+fn software_is_refused_where_a_gpu_is_wanted() {
+    match Gpu::open(Choice::Real) {
+        Ok(gpu) => assert!(gpu.is_real() && GPU.is_real()),
+        Err(error) => {
+            assert!(!GPU.is_real());
+            assert_eq!(error, GpuError::Software { adapter: GPU.name().into() });
+        }
+    }
+}
