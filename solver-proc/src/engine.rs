@@ -2,6 +2,7 @@
 
 mod event;
 mod saved;
+mod stepper;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +15,7 @@ pub use crate::checkpoint::RestoreError;
 use crate::drive::{Annotation, Clock, DriveError, Tables};
 use crate::energy::EnergyMeter;
 use crate::feedback::Feedback;
+use crate::gpu::GpuError;
 use crate::grid::{Grid, GridError};
 use crate::lanes;
 use crate::metrics::{Bands, Kept, Meter, MetricsError, Summary};
@@ -21,6 +23,7 @@ use crate::source::{Feeds, Source, SourceError};
 use crate::wave::{Medium, MediumError, Tiling, Wave};
 use crate::workers::Workers;
 pub use event::EngineEvent;
+use stepper::Stepper;
 
 /// A magnitude that no field worth looking at reaches: beyond it the field has diverged.
 pub const MAGNITUDE_MAX: f32 = 1e12;
@@ -58,6 +61,9 @@ pub enum EngineError {
         /// Why.
         reason: &'static str,
     },
+    /// `backend = "gpu"`, and no GPU that does it.
+    #[error("field.backend = \"gpu\": {0}")]
+    Gpu(#[from] GpuError),
     /// No steps.
     #[error("tick.steps and metrics.every_ticks must be at least 1")]
     NoSteps,
@@ -141,6 +147,7 @@ pub struct Engine {
     every_ticks: u64,
     tick_period_ns: u64,
     wave: Wave,
+    stepper: Stepper,
     sources: Vec<Source>,
     feeds: Feeds,
     annotations: Vec<Annotation>,
@@ -188,10 +195,13 @@ impl Engine {
         let workers = Workers::new(pool);
         let steps = config.tick.steps as usize;
         wave.tile(Tiling::Auto, steps, &workers);
+        let feeds = Feeds::new(&sources, [nx, ny], steps);
+        let stepper = Stepper::open(config.field.backend, &wave, &feeds)?;
         let events_max = event::most_at_once(&sources, &annotations);
         Ok(Self {
             workers,
-            feeds: Feeds::new(&sources, [nx, ny], steps),
+            feeds,
+            stepper,
             steps: config.tick.steps,
             every_ticks,
             tick_period_ns: topology.tick_period_ns,
@@ -212,15 +222,19 @@ impl Engine {
 
     /// One tick: the steps, the memory, and the metrics if they are due.
     ///
-    /// Allocates nothing. (With several threads, called from outside of their pool, rayon's queue
-    /// of jobs takes a block every 63 ticks; from inside of it, it does not.)
-    pub fn tick(&mut self) -> TickReport {
+    /// On the CPU it allocates nothing. (With several threads, called from outside of their pool, rayon's
+    /// queue of jobs takes a block every 63 ticks; from inside of it, it does not.)
+    ///
+    /// # Errors
+    /// A GPU that fails. What the engine then holds may be of two ticks: go on from a saved state.
+    pub fn tick(&mut self) -> Result<TickReport, GpuError> {
         let begun = Instant::now();
         self.tick += 1;
         // The pool is borrowed from the workers, the rest from the engine: one entry for the tick.
-        let Self { workers, wave, sources, feeds, meter, .. } = self;
+        let Self { workers, wave, stepper, sources, feeds, meter, .. } = self;
         let steps = Steps { first: (self.tick - 1) * u64::from(self.steps), count: self.steps };
-        steps.run(workers, wave, sources, feeds, self.tick);
+        steps.prepare(wave, sources, feeds, self.tick);
+        stepper.advance(workers, wave, feeds, self.steps as usize)?;
         let solved = Instant::now();
         let evaluated = (self.tick - 1).is_multiple_of(self.every_ticks);
         let take_in = |meter: &mut Meter, wave: &Wave| match evaluated {
@@ -231,6 +245,7 @@ impl Engine {
         let diverged = magnitude.is_nan() || magnitude > MAGNITUDE_MAX;
         if diverged {
             wave.rest();
+            stepper.renew();
             meter.clear();
             take_in(meter, wave);
         }
@@ -250,7 +265,7 @@ impl Engine {
         self.update_sites();
         event::collect(&mut self.events, &self.sources, &self.annotations, self.tick);
         let nanoseconds = |from: Instant, to: Instant| (to - from).as_nanos() as u64;
-        TickReport {
+        Ok(TickReport {
             tick: self.tick,
             t_ns: self.t_ns(),
             solver_ns: nanoseconds(begun, solved),
@@ -265,7 +280,7 @@ impl Engine {
             dwell_mean: self.summary.dwell_mean,
             energy: self.energy,
             u_abs_max: f64::from(magnitude),
-        }
+        })
     }
 
     /// Metrics at the agents' sites, one for each agent of the topology, in its order.
@@ -341,7 +356,7 @@ impl Engine {
 
     /// What the wave is computed with, in a few words.
     pub fn kernel(&self) -> String {
-        self.wave.kernel(&self.workers)
+        self.stepper.kernel(&self.wave, &self.workers)
     }
 
     /// The wave, for tools that look deeper than the fields.
@@ -410,14 +425,8 @@ struct Steps {
 }
 
 impl Steps {
-    fn run(
-        &self,
-        workers: &Workers,
-        wave: &mut Wave,
-        sources: &mut [Source],
-        feeds: &mut Feeds,
-        tick: u64,
-    ) {
+    /// Looks up what the sources add in each of them.
+    fn prepare(&self, wave: &Wave, sources: &mut [Source], feeds: &mut Feeds, tick: u64) {
         let dt = wave.medium().dt;
         let time = |step: u32| (self.first + u64::from(step)) as f64 * dt;
         for source in &mut *sources {
@@ -427,8 +436,6 @@ impl Steps {
             let part = f64::from(step) / f64::from(self.count);
             feeds.set(step as usize, sources.iter().map(|source| source.signal(time(step), part)));
         }
-        let feeds = &*feeds;
-        workers.enter(|| wave.advance(workers, feeds, self.count as usize));
     }
 }
 

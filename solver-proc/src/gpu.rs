@@ -5,17 +5,32 @@
 //! computed here in the same order, but a compiler for GPUs may fuse a product and a sum, so the
 //! last bits differ. Non-goals: double precision, which WGSL does not have; time tiling.
 //!
-//! Reading order: `adapter` (which device, what it allows, what can go wrong), `program` (the kernel
-//! for one medium), `feeds` (what the sources add, cut up by workgroup), `wave` (the levels and the steps).
-//! The kernels: `step.wgsl` with `edges.wgsl` and `law.wgsl`; `magnitude.wgsl`.
+//! Reading order: `error` (what can go wrong), `adapter` (which device, what it allows), `program` (the
+//! kernels for one medium), `feeds` (what the sources add, cut up by workgroup), `wave` (the levels and the steps), `bandwidth` (what they are measured
+//! against).
+//! The kernels: `step.wgsl` with `edges.wgsl` and `law.wgsl`; `magnitude.wgsl`. Without the feature `gpu`
+//! there is the error alone.
 
+mod error;
+
+#[cfg(feature = "gpu")]
 mod adapter;
 
+#[cfg(feature = "gpu")]
 mod program;
 
+#[cfg(feature = "gpu")]
 mod feeds;
 
+#[cfg(feature = "gpu")]
 mod wave;
 
-pub use adapter::{Choice, Gpu, GpuError};
+#[cfg(feature = "gpu")]
+mod bandwidth;
+
+pub use error::GpuError;
+
+#[cfg(feature = "gpu")]
+pub use adapter::{Choice, Gpu};
+#[cfg(feature = "gpu")]
 pub use wave::DeviceWave;

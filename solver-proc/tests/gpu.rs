@@ -9,10 +9,11 @@ mod common;
 
 use std::sync::LazyLock;
 
-use common::{BOUNDARIES, alone, medium, noise};
+use common::{BOUNDARIES, alone, medium, noise, pool, topology};
 use proptest::prelude::*;
-use rsw_config::{Boundary, NamedSource, SourceSection};
+use rsw_config::{Backend, Boundary, NamedSource, SourceSection};
 use solver_proc::drive::Tables;
+use solver_proc::engine::Engine;
 use solver_proc::feedback::Feedback;
 use solver_proc::gpu::{Choice, DeviceWave, Gpu, GpuError};
 use solver_proc::grid::Grid;
@@ -287,4 +288,68 @@ fn software_is_refused_where_a_gpu_is_wanted() {
             assert_eq!(error, GpuError::Software { adapter: GPU.name().into() });
         }
     }
+}
+
+/// An engine with this backend after `ticks` ticks.
+fn engine_on(backend: Backend, ticks: usize) -> Engine {
+    let mut topology = topology(130, 75);
+    topology.config.field.backend = backend;
+    let mut engine = Engine::new(&topology, pool(1)).unwrap();
+    for _ in 0..ticks {
+        assert!(!engine.tick().unwrap().diverged);
+    }
+    engine
+}
+
+/// A whole engine on the GPU: the field and the numbers of the CPU's, and it says what it runs on.
+#[test]
+fn an_engine_on_the_gpu_measures_the_same() {
+    let [mut cpu, mut gpu] = [Backend::Cpu, Backend::Gpu].map(|backend| engine_on(backend, 24));
+    assert!(gpu.kernel().contains(GPU.name()), "{}", gpu.kernel());
+    let difference = apart(gpu.wave(), cpu.wave());
+    assert!(difference < 2.0 * DIFFERENCE_MAX, "after 192 steps: {difference:e}");
+    let [cpu, gpu] = [cpu.tick().unwrap(), gpu.tick().unwrap()];
+    let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-3, "{cpu:?}\n{gpu:?}");
+    near(gpu.energy, cpu.energy);
+    near(gpu.u_abs_max, cpu.u_abs_max);
+    near(gpu.ci_mean, cpu.ci_mean);
+    near(gpu.dwell_mean, cpu.dwell_mean);
+}
+
+/// A small field is the CPU's business, whatever devices there are.
+#[test]
+fn auto_leaves_small_fields_to_the_cpu() {
+    let engine = engine_on(Backend::Auto, 0);
+    assert_eq!(engine.kernel(), engine_on(Backend::Cpu, 0).kernel());
+}
+
+/// A state saved on the device is gone on from with the same bits, also by an engine that has gone elsewhere.
+#[test]
+fn a_saved_state_goes_on_with_the_same_bits() {
+    let mut whole = engine_on(Backend::Gpu, 9);
+    let mut state = vec![0; whole.checkpoint_bytes()];
+    whole.save(&mut state);
+    let mut other = engine_on(Backend::Gpu, 3);
+    other.restore(&state).unwrap();
+    for _ in 0..5 {
+        whole.tick().unwrap();
+        other.tick().unwrap();
+    }
+    let bits = |engine: &Engine| {
+        let levels = [engine.wave().u(), engine.wave().previous()];
+        levels.into_iter().flatten().map(|u| u.to_bits()).collect::<Vec<u32>>()
+    };
+    assert!(bits(&whole) == bits(&other));
+}
+
+/// 7.A.18: a field that diverges on the device is put to rest there too, and the run goes on.
+#[test]
+fn a_diverged_field_is_put_to_rest_on_the_device() {
+    let mut topology = topology(40, 40);
+    topology.config.field.backend = Backend::Gpu;
+    topology.sources[0].source.amplitude = 1e30;
+    let mut engine = Engine::new(&topology, pool(1)).unwrap();
+    let diverged = (0..10).filter(|_| engine.tick().unwrap().diverged).count();
+    assert_eq!(diverged, 10);
+    assert!(engine.wave().u().iter().all(|u| *u == 0.0));
 }

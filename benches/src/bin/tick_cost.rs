@@ -52,9 +52,9 @@ fn measure(publish: &[&str]) -> Result<(), Box<dyn Error>> {
             let mut bench = Bench::new(side, threads, publish)?;
             // The waves fill the field first.
             for _ in 0..side / 4 {
-                bench.tick();
+                bench.tick()?;
             }
-            let runs: Vec<[f64; 3]> = (0..RUNS).map(|_| bench.run(ticks)).collect();
+            let runs = (0..RUNS).map(|_| bench.run(ticks)).collect::<Result<Vec<[f64; 3]>, _>>()?;
             let spread = |of: fn(&[f64; 3]) -> f64| Spread::of(runs.iter().map(of).collect());
             let (step, energy) = (spread(|run| run[0]), spread(|run| run[1]));
             let (frame, ratio) = (spread(|run| run[2]), spread(|run| run[2] / run[0]));
@@ -89,24 +89,24 @@ impl Bench {
     }
 
     /// All steps of a tick, the energy, and the frame without it, in ns.
-    fn tick(&mut self) -> [u64; 3] {
-        let report = self.engine.tick();
+    fn tick(&mut self) -> Result<[u64; 3], Box<dyn Error>> {
+        let report = self.engine.tick()?;
         let begun = Instant::now();
         self.energy.measure(self.engine.wave(), &self.workers);
         let energy = begun.elapsed().as_nanos() as u64;
-        [report.solver_ns, energy, report.metrics_ns.saturating_sub(energy)]
+        Ok([report.solver_ns, energy, report.metrics_ns.saturating_sub(energy)])
     }
 
     /// Median costs of a step, of the energy and of a frame over `ticks` ticks, in us.
-    fn run(&mut self, ticks: usize) -> [f64; 3] {
+    fn run(&mut self, ticks: usize) -> Result<[f64; 3], Box<dyn Error>> {
         let mut samples: [Vec<u64>; 3] = std::array::from_fn(|_| Vec::with_capacity(ticks));
         for _ in 0..ticks {
-            for (samples, sample) in samples.iter_mut().zip(self.tick()) {
+            for (samples, sample) in samples.iter_mut().zip(self.tick()?) {
                 samples.push(sample);
             }
         }
         let [solver, energy, frame] = samples.map(|mut samples| median_us(&mut samples));
-        [solver / 8.0, energy, frame]
+        Ok([solver / 8.0, energy, frame])
     }
 }
 
@@ -119,7 +119,7 @@ fn smoke() -> Result<(), Box<dyn Error>> {
     let results = THREADS.map(|threads| -> Result<u64, Box<dyn Error>> {
         let mut engine = engine(200, threads, &FIELDS)?;
         for _ in 0..5 {
-            engine.tick();
+            engine.tick()?;
         }
         FIELDS.iter().try_fold(0xcbf2_9ce4_8422_2325, |seed, name| {
             let field =

@@ -141,7 +141,7 @@ const FIELD: &[Key] = &[
     key("feedback_strength", Kind::Finite, "a finite number in 1 per time unit squared"),
     key("feedback_threshold", Kind::Finite, "a finite number in units of u"),
     key("feedback_limit", Kind::Positive, "a number above 0 in units of u"),
-    key("backend", Kind::Word(&["auto", "cpu"]), "auto or cpu; no other backend is built"),
+    key("backend", Kind::Word(&["auto", "cpu", "gpu"]), "auto, cpu or gpu"),
     key(
         "publish",
         Kind::List(&Kind::Word(FIELDS)),

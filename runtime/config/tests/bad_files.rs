@@ -276,7 +276,7 @@ fn agents() {
 
 #[test]
 fn everything_wrong_is_told_in_one_pass_in_the_order_of_the_text() {
-    let file = "[field]\nsize = \"big\"\ndt = 5.0\nboundry = 1\nbackend = \"gpu\"\n\
+    let file = "[field]\nsize = \"big\"\ndt = 5.0\nboundry = 1\nbackend = \"fpga\"\n\
                 [source.a]\nat = [300, 300]\n[watch.x]\nthreshold = 1\n[nope]\n";
     let keys: Vec<String> =
         errors(file).iter().map(|error| error.split(": ").nth(1).unwrap().to_owned()).collect();

@@ -60,6 +60,7 @@ impl Engine {
         for level in self.wave.levels_mut() {
             body.field(level);
         }
+        self.stepper.renew();
         let (ticks, fields) = self.meter.memory_mut().state_mut();
         *ticks = age;
         for field in fields {

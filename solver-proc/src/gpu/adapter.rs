@@ -1,14 +1,14 @@
-//! Which device computes, what it allows, and everything that can go wrong with one.
+//! Which device computes, and what it allows.
 
 use std::sync::{Arc, OnceLock};
 
 use pollster::block_on;
-use thiserror::Error;
 use wgpu::{
     Adapter, AdapterInfo, Backends, DeviceDescriptor, DeviceType, ErrorFilter, Instance,
     InstanceDescriptor, Limits, PollType,
 };
 
+use super::error::GpuError;
 use crate::grid::Grid;
 
 /// Most bytes of a level: beyond it a cell has no 32-bit index. Devices allow less today.
@@ -21,76 +21,6 @@ pub enum Choice {
     Real,
     /// The best there is: a GPU, else Vulkan in software, which is there for tests.
     Any,
-}
-
-/// Why nothing is computed on a GPU.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum GpuError {
-    /// No Vulkan driver, or none that finds a device.
-    #[error(
-        "no Vulkan device was found; install the driver of the graphics card, or Debian's mesa-vulkan-drivers \
-         for one in software, or compute on the CPU"
-    )]
-    NoAdapter,
-    /// There is Vulkan, but no GPU.
-    #[error(
-        "Vulkan's only device, {adapter}, computes on the CPU, where this program's own kernels are faster; \
-         ask for the GPU by name to use it all the same"
-    )]
-    Software {
-        /// Its name.
-        adapter: String,
-    },
-    /// The device was found and cannot be used.
-    #[error("{adapter} cannot be used: {reason}; compute on the CPU")]
-    Unusable {
-        /// Its name.
-        adapter: String,
-        /// What the driver said.
-        reason: String,
-    },
-    /// The field is larger than the device allows.
-    #[error(
-        "a field of {nx} x {ny} cells is too large for {adapter}: its limit {limit} is {most}, and {needed} are needed; \
-         take a smaller field, or compute on the CPU"
-    )]
-    Limit {
-        /// Cells along x.
-        nx: usize,
-        /// Cells along y.
-        ny: usize,
-        /// The device's name.
-        adapter: String,
-        /// What Vulkan's users call the limit.
-        limit: &'static str,
-        /// What it is.
-        most: u64,
-        /// What it would have to be.
-        needed: u64,
-    },
-    /// The device's memory is full.
-    #[error(
-        "{adapter} has no room for a field of {nx} x {ny} cells, {bytes} bytes; \
-         end what else uses it, take a smaller field, or compute on the CPU"
-    )]
-    Memory {
-        /// The device's name.
-        adapter: String,
-        /// Cells along x.
-        nx: usize,
-        /// Cells along y.
-        ny: usize,
-        /// What was asked for.
-        bytes: u64,
-    },
-    /// The device was lost or broke down on the way. What was computed since the last look is gone.
-    #[error("{adapter} failed: {reason}; compute on the CPU, or start again")]
-    Failed {
-        /// Its name.
-        adapter: String,
-        /// What the driver said.
-        reason: String,
-    },
 }
 
 /// A device that is open. Clones are the same device.

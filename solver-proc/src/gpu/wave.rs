@@ -8,7 +8,8 @@ use wgpu::{
     MapMode,
 };
 
-use super::adapter::{Gpu, GpuError};
+use super::adapter::Gpu;
+use super::error::GpuError;
 use super::feeds::{DevicePoint, Points};
 use super::program::{Program, weights};
 use crate::grid::Grid;

@@ -91,7 +91,7 @@ fn tick_until_told(
             links.wait(BEAT, Listen::All)?;
             continue;
         }
-        publisher.tick(engine, links);
+        publisher.tick(engine, links)?;
         publisher.overruns(pacer.missed());
         while let Some(left) = pacer.left() {
             links.wait(left.min(BEAT), Listen::All)?;

@@ -74,6 +74,9 @@ pub(crate) enum KernelError {
     /// The engine refused its parameters or its input.
     #[error(transparent)]
     Engine(#[from] solver_proc::engine::EngineError),
+    /// A GPU failed on the way: the next kernel goes on from the last checkpoint.
+    #[error(transparent)]
+    Gpu(#[from] solver_proc::gpu::GpuError),
     /// A system call failed.
     #[error(transparent)]
     Os(#[from] rsw_os::OsError),
@@ -87,7 +90,7 @@ impl KernelError {
         match self {
             Self::Config(_) | Self::Engine(_) => exit::CONFIG,
             Self::Lock { .. } => exit::PERMISSION,
-            Self::Plane(_) | Self::Os(_) | Self::Socket(_) => exit::FAILURE,
+            Self::Plane(_) | Self::Gpu(_) | Self::Os(_) | Self::Socket(_) => exit::FAILURE,
         }
     }
 }

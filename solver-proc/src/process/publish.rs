@@ -19,6 +19,7 @@ use rsw_schemas::text;
 use rsw_schemas::wire::Admitted;
 use solver_proc::engine::{Engine, EngineEvent, SiteMetric, TickReport};
 
+use super::KernelError;
 use super::batch::Batcher;
 use super::board;
 use super::gate::{Gate, Room};
@@ -112,8 +113,12 @@ impl Publisher {
     }
 
     /// Advances the engine by one tick and publishes all of it.
-    pub(super) fn tick(&mut self, engine: &mut Engine, links: &mut Links) {
-        let report = engine.tick();
+    pub(super) fn tick(
+        &mut self,
+        engine: &mut Engine,
+        links: &mut Links,
+    ) -> Result<(), KernelError> {
+        let report = engine.tick()?;
         let start = mono_ns();
         (self.tick, self.t_ns) = (report.tick, report.t_ns);
         self.plane.control.beat(start);
@@ -143,6 +148,7 @@ impl Publisher {
         counters.add(Counter::SolverNs, report.solver_ns);
         counters.add(Counter::MetricsNs, report.metrics_ns);
         counters.add(Counter::CommitNs, self.commit_ns);
+        Ok(())
     }
 
     /// The last tick was: nothing may stay in a half-filled batch.

@@ -96,8 +96,10 @@ pub enum Feedback {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
-    /// The best that is built; today the CPU.
+    /// A GPU where there is a real one and the field is large enough to gain by it, else the CPU.
     Auto,
     /// CPU.
     Cpu,
+    /// The best device that Vulkan has, one in software included; without any, the kernel does not start.
+    Gpu,
 }

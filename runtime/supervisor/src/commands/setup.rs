@@ -92,7 +92,8 @@ pub(super) fn become_program(
 ) -> Result<u8, CliError> {
     let program = swarm::beside_us(name)?;
     let json = context.global.json.then_some("--json");
-    let why = Command::new(&program).args(&args.words).args(json).exec();
+    let (key, value) = swarm::NO_DESKTOP;
+    let why = Command::new(&program).args(&args.words).args(json).env(key, value).exec();
     Err(CliError::new(exit::FAILURE, name, format!("{}: {why}", program.display()))
         .hint("build the whole workspace: cargo build --release"))
 }

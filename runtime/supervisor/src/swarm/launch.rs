@@ -17,6 +17,10 @@ use super::child::{Role, Running};
 use super::{Swarm, os_error};
 use crate::view::error::CliError;
 
+/// For whoever may open a GPU: Mesa's layer that sorts devices by a desktop's wish would look for a desktop, and
+/// complain on stderr that there is none.
+pub(crate) const NO_DESKTOP: (&str, &str) = ("NODEVICE_SELECT", "1");
+
 /// What a launch needs beside what is the same for all.
 struct Plan {
     program: PathBuf,
@@ -173,6 +177,8 @@ impl Swarm {
         args.pin(self.cores.of("kernel"));
         let mut plan = self.trusted("solver-proc", args, None)?;
         plan.kept.extend(previous);
+        let (key, value) = NO_DESKTOP;
+        plan.env.insert(key.into(), value.into());
         Ok(plan)
     }
 

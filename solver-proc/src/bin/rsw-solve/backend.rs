@@ -56,7 +56,7 @@ pub(crate) fn gpu<'a>(wave: &Wave, feeds: &Feeds) -> Result<Box<dyn Backend<f32>
 /// Without the feature there is none.
 #[cfg(not(feature = "gpu"))]
 pub(crate) fn gpu<'a>(_: &Wave, _: &Feeds) -> Result<Box<dyn Backend<f32> + 'a>, Failure> {
-    Err("this build has no GPU backend; build solver-proc with its feature `gpu`, or use --backend cpu".into())
+    Err(solver_proc::gpu::GpuError::NotBuilt.into())
 }
 
 #[cfg(feature = "gpu")]

@@ -1,0 +1,78 @@
+//! Everything that can go wrong with a GPU.
+
+use thiserror::Error;
+
+/// Why nothing is computed on a GPU.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GpuError {
+    /// Built without.
+    #[error(
+        "this build computes on the CPU alone; build solver-proc with its feature `gpu`, or ask for the CPU"
+    )]
+    NotBuilt,
+    /// No Vulkan driver, or none that finds a device.
+    #[error(
+        "no Vulkan device was found; install the driver of the graphics card, or Debian's mesa-vulkan-drivers \
+         for one in software, or compute on the CPU"
+    )]
+    NoAdapter,
+    /// There is Vulkan, but no GPU.
+    #[error(
+        "Vulkan's only device, {adapter}, computes on the CPU, where this program's own kernels are faster; \
+         ask for the GPU by name to use it all the same"
+    )]
+    Software {
+        /// Its name.
+        adapter: String,
+    },
+    /// The device was found and cannot be used.
+    #[error("{adapter} cannot be used: {reason}; compute on the CPU")]
+    Unusable {
+        /// Its name.
+        adapter: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// The field is larger than the device allows.
+    #[error(
+        "a field of {nx} x {ny} cells is too large for {adapter}: its limit {limit} is {most}, and {needed} are needed; \
+         take a smaller field, or compute on the CPU"
+    )]
+    Limit {
+        /// Cells along x.
+        nx: usize,
+        /// Cells along y.
+        ny: usize,
+        /// The device's name.
+        adapter: String,
+        /// What Vulkan's users call the limit.
+        limit: &'static str,
+        /// What it is.
+        most: u64,
+        /// What it would have to be.
+        needed: u64,
+    },
+    /// The device's memory is full.
+    #[error(
+        "{adapter} has no room for a field of {nx} x {ny} cells, {bytes} bytes; \
+         end what else uses it, take a smaller field, or compute on the CPU"
+    )]
+    Memory {
+        /// The device's name.
+        adapter: String,
+        /// Cells along x.
+        nx: usize,
+        /// Cells along y.
+        ny: usize,
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// The device was lost or broke down on the way. What was computed since the last look is gone.
+    #[error("{adapter} failed: {reason}; compute on the CPU, or start again")]
+    Failed {
+        /// Its name.
+        adapter: String,
+        /// What the driver said.
+        reason: String,
+    },
+}
