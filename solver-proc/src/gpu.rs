@@ -6,7 +6,7 @@
 //! last bits differ. Non-goals: double precision, which WGSL does not have; time tiling.
 //!
 //! Reading order: `error` (what can go wrong), `adapter` (which device, what it allows), `program` (the
-//! kernels for one medium), `feeds` (what the sources add, cut up by workgroup), `wave` (the levels and the steps), `bandwidth` (what they are measured
+//! kernels for one medium), `feeds` (what the sources add, cut up by workgroup), `buffers` (a device's memory), `wave` (the levels and the steps), `bandwidth` (what they are measured
 //! against).
 //! The kernels: `step.wgsl` with `edges.wgsl` and `law.wgsl`; `magnitude.wgsl`. Without the feature `gpu`
 //! there is the error alone.
@@ -21,6 +21,9 @@ mod program;
 
 #[cfg(feature = "gpu")]
 mod feeds;
+
+#[cfg(feature = "gpu")]
+mod buffers;
 
 #[cfg(feature = "gpu")]
 mod wave;

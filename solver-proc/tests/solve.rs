@@ -92,6 +92,21 @@ fn a_gpu_gives_the_same_fields() {
     assert!(told.contains("the field diverged between steps"), "{told}");
 }
 
+/// Where Vulkan finds no device, the error says what to install.
+#[cfg(feature = "gpu")]
+#[test]
+fn without_a_device_the_error_says_what_to_install() {
+    let folder = with_noise(8, 8);
+    let words = ["--init", "u0.npy", "--steps", "1", "--backend", "gpu"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rsw-solve"));
+    // Both names that loaders know for the list of drivers.
+    command.env("VK_DRIVER_FILES", "/dev/null").env("VK_ICD_FILENAMES", "/dev/null");
+    let output = command.args(words).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("no Vulkan device") && told.contains("mesa-vulkan-drivers"), "{told}");
+}
+
 /// A run is continued from its last two levels.
 #[test]
 fn a_run_goes_on_where_another_ended() {

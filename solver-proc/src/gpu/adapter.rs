@@ -5,14 +5,17 @@ use std::sync::{Arc, OnceLock};
 use pollster::block_on;
 use wgpu::{
     Adapter, AdapterInfo, Backends, DeviceDescriptor, DeviceType, ErrorFilter, Instance,
-    InstanceDescriptor, Limits, PollType,
+    InstanceDescriptor, PollType,
 };
 
 use super::error::GpuError;
 use crate::grid::Grid;
 
-/// Most bytes of a level: beyond it a cell has no 32-bit index. Devices allow less today.
-const LEVEL_BYTES_MAX: u64 = 1 << 32;
+/// Most bytes that a kernel is shown of a buffer: its indices have 32 bits, with room to step beyond the end.
+/// Devices allow less today.
+const BINDING_BYTES_MAX: u64 = 1 << 33;
+/// Threads in a workgroup of each kernel; Vulkan promises half as many.
+const GROUP_THREADS: u32 = 256;
 
 /// Which devices will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,13 @@ impl Gpu {
         let infos: Vec<AdapterInfo> = adapters.iter().map(Adapter::get_info).collect();
         let index = choose(&infos, choice)?;
         let name = name(&infos[index]);
+        let threads = adapters[index].limits().max_compute_invocations_per_workgroup;
+        if threads < GROUP_THREADS {
+            let reason = format!(
+                "it runs {threads} threads in a workgroup at most, and {GROUP_THREADS} are needed"
+            );
+            return Err(GpuError::Unusable { adapter: name, reason });
+        }
         let wanted = DeviceDescriptor {
             label: Some("wave"),
             // All that it has: the defaults are those of a browser, 128 MiB a level.
@@ -84,27 +94,27 @@ impl Gpu {
     /// # Errors
     /// The limit, what it is and what is needed.
     pub fn check(&self, grid: &Grid) -> Result<(), GpuError> {
-        self.within(grid, &self.device.limits())
+        self.check_bytes(grid, "a level", level_bytes(grid))
     }
 
-    fn within(&self, grid: &Grid, limits: &Limits) -> Result<(), GpuError> {
-        let level = grid.cells() as u64 * size_of::<f32>() as u64;
-        let groups = super::program::groups(grid).into_iter().max().unwrap_or_default();
-        let binding_max = limits.max_storage_buffer_binding_size.min(LEVEL_BYTES_MAX - 1);
+    /// Refuses `what`, a part of what a field on `grid` takes, if its bytes are beyond the limits.
+    pub(super) fn check_bytes(
+        &self,
+        grid: &Grid,
+        what: &'static str,
+        needed: u64,
+    ) -> Result<(), GpuError> {
+        let limits = self.device.limits();
+        let binding_max = limits.max_storage_buffer_binding_size.min(BINDING_BYTES_MAX);
         let rules = [
-            ("max_storage_buffer_binding_size", binding_max, level),
-            ("max_buffer_size", limits.max_buffer_size, level),
-            (
-                "max_compute_workgroups_per_dimension",
-                u64::from(limits.max_compute_workgroups_per_dimension),
-                u64::from(groups),
-            ),
+            ("max_storage_buffer_binding_size", binding_max),
+            ("max_buffer_size", limits.max_buffer_size),
         ];
-        match rules.into_iter().find(|(_, most, needed)| needed > most) {
+        match rules.into_iter().find(|(_, most)| needed > *most) {
             None => Ok(()),
-            Some((limit, most, needed)) => {
+            Some((limit, most)) => {
                 let (nx, ny, adapter) = (grid.nx, grid.ny, self.name.to_string());
-                Err(GpuError::Limit { nx, ny, adapter, limit, most, needed })
+                Err(GpuError::Limit { what, nx, ny, adapter, limit, most, needed })
             }
         }
     }
@@ -145,6 +155,11 @@ impl Gpu {
     pub(super) fn failed(&self, reason: String) -> GpuError {
         GpuError::Failed { adapter: self.name.to_string(), reason }
     }
+}
+
+/// Bytes of one level of a field.
+pub(super) fn level_bytes(grid: &Grid) -> u64 {
+    (grid.cells() * size_of::<f32>()) as u64
 }
 
 fn name(info: &AdapterInfo) -> String {

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use wgpu::{BufferDescriptor, BufferUsages, CommandEncoderDescriptor};
+use wgpu::CommandEncoderDescriptor;
 
-use super::adapter::Gpu;
+use super::adapter::{Gpu, level_bytes};
+use super::buffers::storage;
 use super::error::GpuError;
 use crate::grid::Grid;
 
@@ -20,14 +21,9 @@ impl Gpu {
     /// A level beyond the limits or the memory of the device, or a device that fails.
     pub fn copy_bandwidth(&self, grid: &Grid) -> Result<f64, GpuError> {
         self.check(grid)?;
-        let size = (grid.cells() * size_of::<f32>()) as u64;
-        let buffer = |_| {
-            let usage = BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
-            let label = Some("bandwidth");
-            let wanted = BufferDescriptor { label, size, usage, mapped_at_creation: false };
-            self.device.create_buffer(&wanted)
-        };
-        let [from, to] = self.with_room(grid, 2 * size, || [0, 1].map(buffer))?;
+        let size = level_bytes(grid);
+        let [from, to] = self
+            .with_room(grid, 2 * size, || ["from", "to"].map(|label| storage(self, label, size)))?;
         let mut best = 0.0f64;
         // The first run fills caches and page tables, and does not count.
         for run in 0..=RUNS {

@@ -35,10 +35,12 @@ pub enum GpuError {
     },
     /// The field is larger than the device allows.
     #[error(
-        "a field of {nx} x {ny} cells is too large for {adapter}: its limit {limit} is {most}, and {needed} are needed; \
+        "{what} of a field of {nx} x {ny} cells has no room on {adapter}: {needed} bytes, its limit {limit} is {most}; \
          take a smaller field, or compute on the CPU"
     )]
     Limit {
+        /// What is too large: a level, or the cells that the sources feed.
+        what: &'static str,
         /// Cells along x.
         nx: usize,
         /// Cells along y.

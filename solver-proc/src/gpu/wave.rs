@@ -1,16 +1,15 @@
 //! Both levels of a wave in the memory of a device, and the steps that move them on.
 
 use bytemuck::cast_slice;
-use wgpu::util::{BufferInitDescriptor, DeviceExt};
 use wgpu::{
-    BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, Buffer, BufferBinding,
-    BufferDescriptor, BufferSize, BufferUsages, CommandEncoderDescriptor, ComputePassDescriptor,
-    MapMode,
+    BindGroup, BindingResource, Buffer, BufferBinding, BufferSize, CommandEncoderDescriptor,
+    ComputePassDescriptor,
 };
 
-use super::adapter::Gpu;
+use super::adapter::{Gpu, level_bytes};
+use super::buffers::{bind, fetch, staging, storage, table};
 use super::error::GpuError;
-use super::feeds::{DevicePoint, Points};
+use super::feeds::Points;
 use super::program::{Program, weights};
 use crate::grid::Grid;
 use crate::source::Feeds;
@@ -53,95 +52,69 @@ impl DeviceWave {
     /// # Errors
     /// A field beyond the limits or the memory of the device, or a device that fails.
     pub fn new(gpu: &Gpu, wave: &Wave, feeds: &Feeds) -> Result<Self, GpuError> {
-        let grid = *wave.grid();
-        gpu.check(&grid)?;
-        let level_bytes = (grid.cells() * size_of::<f32>()) as u64;
+        let grid = wave.grid();
+        gpu.check(grid)?;
+        let points = Points::new(feeds, grid);
+        let table_bytes = size_of_val(&points.points[..]) as u64;
+        gpu.check_bytes(grid, "the cells that the sources feed", table_bytes)?;
+        let level_bytes = level_bytes(grid);
         let staging_bytes = level_bytes.min(STAGING_BYTES_MAX);
-        let bytes = 2 * level_bytes + staging_bytes;
-        let mut device_wave =
-            gpu.with_room(&grid, bytes, || Self::make(gpu, wave, feeds, staging_bytes))?;
+        let bytes = 2 * level_bytes + staging_bytes + table_bytes;
+        let mut device_wave = gpu.with_room(grid, bytes, || {
+            Self::make(gpu, wave, points, [level_bytes, staging_bytes])
+        })?;
         device_wave.upload(wave)?;
         Ok(device_wave)
     }
 
-    fn make(gpu: &Gpu, wave: &Wave, feeds: &Feeds, staging_bytes: u64) -> Self {
-        let (grid, device) = (*wave.grid(), &gpu.device);
-        let points = Points::new(feeds, &grid);
+    fn make(
+        gpu: &Gpu,
+        wave: &Wave,
+        points: Points,
+        [level_bytes, staging_bytes]: [u64; 2],
+    ) -> Self {
+        let grid = *wave.grid();
         let program = Program::new(gpu, wave, !points.points.is_empty());
-        let buffer = |label, size, usage| {
-            let usage = usage | BufferUsages::COPY_DST;
-            device.create_buffer(&BufferDescriptor {
-                label: Some(label),
-                size,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
-        let table = |label, contents: &[u8]| {
-            let usage = BufferUsages::STORAGE;
-            device.create_buffer_init(&BufferInitDescriptor { label: Some(label), contents, usage })
-        };
-        let level = |label| {
-            let bytes = (grid.cells() * size_of::<f32>()) as u64;
-            buffer(label, bytes, BufferUsages::STORAGE | BufferUsages::COPY_SRC)
-        };
-        let levels = [level("level 0"), level("level 1")];
-        let weights = table("weights", cast_slice(&weights(wave)));
-        let first = table("first points", cast_slice(&points.first));
-        // A binding is never empty.
-        let nothing = [DevicePoint { cell: 0, source: 0, weight: 0.0 }];
-        let shown = if points.points.is_empty() { &nothing[..] } else { &points.points[..] };
-        let point_table = table("points", cast_slice(shown));
-        let border = device.limits().min_storage_buffer_offset_alignment as usize;
-        let signal_bytes = (points.scales.len().max(1) * size_of::<f32>()).next_multiple_of(border);
+        let levels = ["level 0", "level 1"].map(|label| storage(gpu, label, level_bytes));
+        let tables = [
+            table(gpu, "weights", &weights(wave)),
+            table(gpu, "first points", &points.first),
+            table(gpu, "points", &points.points),
+        ];
+        let border = gpu.device.limits().min_storage_buffer_offset_alignment as usize;
+        let signal_stride =
+            (points.scales.len().max(1) * size_of::<f32>()).next_multiple_of(border);
         let submit_steps = (SUBMIT_CELLS_MAX / grid.cells()).clamp(1, SUBMIT_STEPS_MAX);
-        let signal_buffer =
-            buffer("signals", (signal_bytes * submit_steps) as u64, BufferUsages::STORAGE);
-        let signals_of_a_step = BindingResource::Buffer(BufferBinding {
-            buffer: &signal_buffer,
-            offset: 0,
-            size: BufferSize::new(signal_bytes as u64),
-        });
-        let most = buffer("most", 4, BufferUsages::STORAGE | BufferUsages::COPY_SRC);
-        let group = |layout, resources: &[BindingResource<'_>]| {
-            let entries: Vec<BindGroupEntry<'_>> = resources
-                .iter()
-                .zip(0..)
-                .map(|(resource, binding)| BindGroupEntry { binding, resource: resource.clone() })
-                .collect();
-            device.create_bind_group(&BindGroupDescriptor {
-                label: None,
-                layout,
-                entries: &entries,
-            })
-        };
+        let signal_buffer = storage(gpu, "signals", (signal_stride * submit_steps) as u64);
+        let most = storage(gpu, "most", size_of::<u32>() as u64);
         let step_group = |present: usize| {
-            let resources = [
-                levels[present].as_entire_binding(),
-                levels[1 - present].as_entire_binding(),
-                weights.as_entire_binding(),
-                first.as_entire_binding(),
-                point_table.as_entire_binding(),
-                signals_of_a_step.clone(),
-            ];
-            group(&program.step.layout, &resources)
+            let [weights, first, points] = tables.each_ref().map(Buffer::as_entire_binding);
+            let [here, next] = [&levels[present], &levels[1 - present]];
+            // A window of one step, which each dispatch puts elsewhere.
+            let signals = BindingResource::Buffer(BufferBinding {
+                buffer: &signal_buffer,
+                offset: 0,
+                size: BufferSize::new(signal_stride as u64),
+            });
+            let [here, next] = [here.as_entire_binding(), next.as_entire_binding()];
+            bind(gpu, &program.step.layout, &[here, next, weights, first, points, signals])
         };
         let magnitude_group = |present: usize| {
             let resources = [levels[present].as_entire_binding(), most.as_entire_binding()];
-            group(&program.magnitude.layout, &resources)
+            bind(gpu, &program.magnitude.layout, &resources)
         };
         Self {
             step_groups: [0, 1].map(step_group),
             magnitude_groups: [0, 1].map(magnitude_group),
-            signals: vec![0.0; signal_bytes / size_of::<f32>() * submit_steps],
-            signal_stride: signal_bytes,
-            staging: buffer("staging", staging_bytes, BufferUsages::MAP_READ),
+            signals: vec![0.0; signal_stride / size_of::<f32>() * submit_steps],
+            staging: staging(gpu, "staging", staging_bytes),
             gpu: gpu.clone(),
             present: 0,
             grid,
             program,
             levels,
             points,
+            signal_stride,
             signal_buffer,
             submit_steps,
             most,
@@ -265,25 +238,4 @@ impl DeviceWave {
     pub fn grid(&self) -> &Grid {
         &self.grid
     }
-}
-
-/// Copies from a buffer of the device, by way of one that this side can read.
-fn fetch(
-    gpu: &Gpu,
-    staging: &Buffer,
-    (from, offset): (&Buffer, u64),
-    out: &mut [u8],
-) -> Result<(), GpuError> {
-    let size = out.len() as u64;
-    let mut encoder = gpu.device.create_command_encoder(&CommandEncoderDescriptor::default());
-    encoder.copy_buffer_to_buffer(from, offset, staging, 0, size);
-    gpu.queue.submit([encoder.finish()]);
-    // Whether it worked is seen below: what is not mapped cannot be looked at.
-    staging.map_async(MapMode::Read, ..size, |_| ());
-    gpu.wait()?;
-    let seen = staging.get_mapped_range(..size).map_err(|error| gpu.failed(error.to_string()))?;
-    out.copy_from_slice(&seen);
-    drop(seen);
-    staging.unmap();
-    Ok(())
 }
