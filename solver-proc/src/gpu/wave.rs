@@ -11,7 +11,6 @@ use super::buffers::{bind, fetch, staging, storage, table};
 use super::error::GpuError;
 use super::feeds::Points;
 use super::program::{Program, weights};
-use crate::grid::Grid;
 use crate::source::Feeds;
 use crate::wave::Wave;
 
@@ -28,7 +27,6 @@ const STAGING_BYTES_MAX: u64 = 64 << 20;
 /// start, and takes the levels back.
 pub struct DeviceWave {
     gpu: Gpu,
-    grid: Grid,
     program: Program,
     levels: [Buffer; 2],
     /// Which of the levels is the field now.
@@ -73,7 +71,6 @@ impl DeviceWave {
         points: Points,
         [level_bytes, staging_bytes]: [u64; 2],
     ) -> Self {
-        let grid = *wave.grid();
         let program = Program::new(gpu, wave, !points.points.is_empty());
         let levels = ["level 0", "level 1"].map(|label| storage(gpu, label, level_bytes));
         let tables = [
@@ -84,7 +81,7 @@ impl DeviceWave {
         let border = gpu.device.limits().min_storage_buffer_offset_alignment as usize;
         let signal_stride =
             (points.scales.len().max(1) * size_of::<f32>()).next_multiple_of(border);
-        let submit_steps = (SUBMIT_CELLS_MAX / grid.cells()).clamp(1, SUBMIT_STEPS_MAX);
+        let submit_steps = (SUBMIT_CELLS_MAX / wave.grid().cells()).clamp(1, SUBMIT_STEPS_MAX);
         let signal_buffer = storage(gpu, "signals", (signal_stride * submit_steps) as u64);
         let most = storage(gpu, "most", size_of::<u32>() as u64);
         let step_group = |present: usize| {
@@ -110,7 +107,6 @@ impl DeviceWave {
             staging: staging(gpu, "staging", staging_bytes),
             gpu: gpu.clone(),
             present: 0,
-            grid,
             program,
             levels,
             points,
@@ -232,10 +228,5 @@ impl DeviceWave {
     /// What computes, in a few words: the form of the scheme and the device.
     pub fn kernel(&self, wave: &Wave) -> String {
         format!("{} f32 wgsl, {}", wave.form(), self.gpu.name())
-    }
-
-    /// The grid.
-    pub fn grid(&self) -> &Grid {
-        &self.grid
     }
 }
