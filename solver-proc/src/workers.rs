@@ -95,13 +95,12 @@ impl Workers {
     /// The vector instructions in use: `avx512`, `avx2`, or `baseline`, what every processor of the
     /// architecture has.
     pub fn instructions(&self) -> &'static str {
-        match self.simd {
-            #[cfg(target_arch = "x86_64")]
-            pulp::Arch::V4(_) => "avx512",
-            #[cfg(target_arch = "x86_64")]
-            pulp::Arch::V3(_) => "avx2",
-            _ => "baseline",
-        }
+        name(self.simd)
+    }
+
+    /// The vector instructions that workers use on this machine, named as by [`Workers::instructions`].
+    pub fn widest() -> &'static str {
+        name(pulp::Arch::new())
     }
 
     /// The vector instructions, for work that names them.
@@ -112,6 +111,16 @@ impl Workers {
 
     fn alone(&self) -> bool {
         self.threads() == 1
+    }
+}
+
+fn name(simd: pulp::Arch) -> &'static str {
+    match simd {
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V4(_) => "avx512",
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V3(_) => "avx2",
+        _ => "baseline",
     }
 }
 

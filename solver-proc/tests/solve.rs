@@ -29,6 +29,14 @@ fn refused(folder: &Path, words: &str) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
+/// What `runtime version -v` shows.
+#[test]
+fn the_version_names_the_kernels() {
+    let told = String::from_utf8(solve(Path::new("."), "--version").stdout).unwrap();
+    let widest = solver_proc::workers::Workers::widest();
+    assert!(told.contains(&format!("kernels: {widest} (of avx512, avx2, baseline)")), "{told}");
+}
+
 fn bytes(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap()
 }

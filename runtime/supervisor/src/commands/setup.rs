@@ -98,6 +98,17 @@ pub(super) fn become_program(
         .hint("build the whole workspace: cargo build --release"))
 }
 
+/// The solver's kernels on this machine, as its own program names them.
+fn kernels() -> Result<String, CliError> {
+    let program = swarm::beside_us("rsw-solve")?;
+    let told = Command::new(&program).arg("--version").output().map_err(|why| {
+        CliError::new(exit::FAILURE, "rsw-solve", format!("{}: {why}", program.display()))
+            .hint("build the whole workspace: cargo build --release")
+    })?;
+    let told = String::from_utf8_lossy(&told.stdout);
+    Ok(told.lines().skip(1).collect::<Vec<_>>().join("\n"))
+}
+
 pub(super) fn version(context: &Context) -> Result<u8, CliError> {
     let version = env!("CARGO_PKG_VERSION");
     if context.global.json {
@@ -113,6 +124,7 @@ pub(super) fn version(context: &Context) -> Result<u8, CliError> {
         "runtime {version}, ABI {ABI_MAJOR}.{ABI_MINOR}, layout {LAYOUT_HASH:016x}"
     ));
     if context.global.verbose {
+        context.print(&kernels()?);
         context.print(&rsw_schemas::dump());
     }
     Ok(exit::OK)

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// Side of the window for coherence and gain, odd
     #[arg(long, value_name = "CELLS")]
     window: Option<u32>,
-    /// A swarm file whose [metrics], tick and, in a sequence, [band.NAME] are meant
+    /// A swarm file whose metrics, tick and, in a sequence, bands are meant
     #[arg(long, value_name = "FILE.toml")]
     params: Option<PathBuf>,
     /// Field time from frame to frame [default: a tick of --params, or 0.01]

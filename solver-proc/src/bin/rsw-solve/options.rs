@@ -1,15 +1,17 @@
 //! What can be asked of `runtime solve`, and the words it is asked in.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Parser, ValueEnum};
 use rsw_config::{Boundary, Resample, Scale, SourceSection};
 use solver_proc::feedback::Feedback;
 use solver_proc::wave::Tiling;
+use solver_proc::workers::Workers;
 
 /// Solves `u_tt = c^2 lap u - gamma u_t + f(u) + s` on a grid, from .npy arrays to .npy arrays.
 #[derive(Debug, Parser)]
-#[command(name = "runtime solve", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "runtime solve", version, long_version = KERNELS.as_str(), after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Options {
     /// The field at the start, [ny, nx] of f32 or f64
     #[arg(long, value_name = "U0.npy")]
@@ -81,6 +83,13 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+/// The version, and what of it runs on this machine, for `runtime version -v`.
+static KERNELS: LazyLock<String> = LazyLock::new(|| {
+    let (version, widest) = (env!("CARGO_PKG_VERSION"), Workers::widest());
+    let gpu = if cfg!(feature = "gpu") { "vulkan" } else { "none" };
+    format!("{version}\nkernels: {widest} (of avx512, avx2, baseline); gpu {gpu}")
+});
 
 const AFTER_HELP: &str = "\
 A source is a list of KEY=VALUE: at=X:Y and one of frequency=F (an oscillator, cycles per time unit),
