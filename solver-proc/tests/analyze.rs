@@ -244,6 +244,38 @@ fn bands_of_a_sequence() {
     );
 }
 
+/// Whatever the keys may be, what comes out is a number.
+#[test]
+fn extreme_parameters_stay_finite() {
+    let folder = with(32, "u.npy", &noise(32 * 32, 7));
+    let folder = folder.path();
+    write_field(&folder.join("silent.npy"), 32, &[0.0f32; 32 * 32]).unwrap();
+    write_field(
+        &folder.join("loud.npy"),
+        32,
+        &noise(32 * 32, 8).iter().map(|u| u * 1e12).collect::<Vec<_>>(),
+    )
+    .unwrap();
+    for keys in [
+        "s0 = 1e-20",
+        "s0 = 1e-18",
+        "dwell_a0 = 1e-20",
+        "coherence = \"raw\"\ncoherence_eps = 1e-30",
+    ] {
+        std::fs::write(folder.join("p.toml"), format!("[metrics]\n{keys}\n")).unwrap();
+        for field in ["u.npy", "silent.npy", "loud.npy"] {
+            let found = analyzed(folder, &format!("{field} {field} --params p.toml"));
+            for key in ["C", "G", "CI", "tau"] {
+                let value = found["mean"][key].as_f64();
+                assert!(
+                    value.is_some_and(|value| value >= 0.0),
+                    "{keys}, {field}, {key}: {value:?}"
+                );
+            }
+        }
+    }
+}
+
 /// A single field has always been so, in every form: the envelope is max(u, 0), and a sojourn lasts where it is loud enough.
 #[test]
 fn a_single_field_has_always_been_so() {

@@ -1,11 +1,12 @@
 //! Which device computes, and what it allows.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use pollster::block_on;
 use wgpu::{
     Adapter, AdapterInfo, Backends, DeviceDescriptor, DeviceType, ErrorFilter, Instance,
-    InstanceDescriptor, PollType,
+    InstanceDescriptor, PollStatus, PollType,
 };
 
 use super::error::GpuError;
@@ -38,18 +39,28 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the best device that will do.
+    /// Opens the best device that will do and can be opened.
     ///
     /// # Errors
-    /// None found, none that will do, or one that cannot be opened.
+    /// None found, none that will do, or why the best of them cannot be opened.
     pub fn open(choice: Choice) -> Result<Self, GpuError> {
         // Vulkan alone is built; the rest is wgpu's default.
         let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
         let adapters = block_on(instance.enumerate_adapters(Backends::VULKAN));
         let infos: Vec<AdapterInfo> = adapters.iter().map(Adapter::get_info).collect();
-        let index = choose(&infos, choice)?;
-        let name = name(&infos[index]);
-        let threads = adapters[index].limits().max_compute_invocations_per_workgroup;
+        let mut first_error = None;
+        for index in ranked(&infos, choice)? {
+            match Self::on(&adapters[index], &infos[index]) {
+                Ok(gpu) => return Ok(gpu),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        Err(first_error.unwrap_or(GpuError::NoAdapter))
+    }
+
+    fn on(adapter: &Adapter, info: &AdapterInfo) -> Result<Self, GpuError> {
+        let name = name(info);
+        let threads = adapter.limits().max_compute_invocations_per_workgroup;
         if threads < GROUP_THREADS {
             let reason = format!(
                 "it runs {threads} threads in a workgroup at most, and {GROUP_THREADS} are needed"
@@ -59,13 +70,12 @@ impl Gpu {
         let wanted = DeviceDescriptor {
             label: Some("wave"),
             // All that it has: the defaults are those of a browser, 128 MiB a level.
-            required_limits: adapters[index].limits(),
+            required_limits: adapter.limits(),
             ..DeviceDescriptor::default()
         };
-        let (device, queue) =
-            block_on(adapters[index].request_device(&wanted)).map_err(|error| {
-                GpuError::Unusable { adapter: name.clone(), reason: error.to_string() }
-            })?;
+        let (device, queue) = block_on(adapter.request_device(&wanted)).map_err(|error| {
+            GpuError::Unusable { adapter: name.clone(), reason: error.to_string() }
+        })?;
         let fault = Arc::new(OnceLock::new());
         let (on_error, on_loss) = (Arc::clone(&fault), Arc::clone(&fault));
         // Without these, wgpu panics. Only the first fault is kept: others follow from it.
@@ -75,7 +85,7 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, text| {
             let _ = on_loss.set(format!("lost ({reason:?}) {text}"));
         });
-        let real = is_real(&infos[index]);
+        let real = is_real(info);
         Ok(Self { device, queue, name: name.into(), real, fault })
     }
 
@@ -139,7 +149,12 @@ impl Gpu {
 
     /// Waits until everything submitted is done.
     pub(super) fn wait(&self) -> Result<(), GpuError> {
-        let waited = self.device.poll(PollType::wait_indefinitely());
+        // wgpu panics where a device is lost while it waits; to us that is one more device that failed.
+        let wait = AssertUnwindSafe(|| self.device.poll(PollType::wait_indefinitely()));
+        let waited = catch_unwind(wait).unwrap_or_else(|_| {
+            let _ = self.fault.set("it was lost".into());
+            Ok(PollStatus::QueueEmpty)
+        });
         self.sound()?;
         waited.map(|_| ()).map_err(|error| self.failed(error.to_string()))
     }
@@ -175,8 +190,8 @@ fn is_real(info: &AdapterInfo) -> bool {
     info.device_type != DeviceType::Cpu
 }
 
-/// The index of the best adapter: cards before what shares the CPU's memory, software last.
-fn choose(infos: &[AdapterInfo], choice: Choice) -> Result<usize, GpuError> {
+/// The indices of the adapters that will do, the best one first: cards before what shares the CPU's memory, software last.
+fn ranked(infos: &[AdapterInfo], choice: Choice) -> Result<Vec<usize>, GpuError> {
     let rank = |info: &AdapterInfo| match info.device_type {
         DeviceType::DiscreteGpu => 0,
         DeviceType::IntegratedGpu => 1,
@@ -184,11 +199,13 @@ fn choose(infos: &[AdapterInfo], choice: Choice) -> Result<usize, GpuError> {
         DeviceType::Other => 3,
         DeviceType::Cpu => 4,
     };
-    let best = (0..infos.len()).min_by_key(|index| rank(&infos[*index]));
-    let best = best.ok_or(GpuError::NoAdapter)?;
-    match choice == Choice::Any || is_real(&infos[best]) {
-        true => Ok(best),
-        false => Err(GpuError::Software { adapter: name(&infos[best]) }),
+    let mut indices: Vec<usize> = (0..infos.len()).collect();
+    indices.sort_by_key(|index| rank(&infos[*index]));
+    let best = *indices.first().ok_or(GpuError::NoAdapter)?;
+    indices.retain(|index| choice == Choice::Any || is_real(&infos[*index]));
+    match indices.is_empty() {
+        true => Err(GpuError::Software { adapter: name(&infos[best]) }),
+        false => Ok(indices),
     }
 }
 
@@ -206,14 +223,12 @@ mod tests {
         let software = info(DeviceType::Cpu, "llvmpipe");
         let card = info(DeviceType::DiscreteGpu, "card");
         let shared = info(DeviceType::IntegratedGpu, "shared");
-        assert_eq!(choose(&[], Choice::Any), Err(GpuError::NoAdapter));
-        assert_eq!(choose(std::slice::from_ref(&software), Choice::Any), Ok(0));
-        let refused = choose(std::slice::from_ref(&software), Choice::Real).unwrap_err();
+        assert_eq!(ranked(&[], Choice::Any), Err(GpuError::NoAdapter));
+        assert_eq!(ranked(std::slice::from_ref(&software), Choice::Any), Ok(vec![0]));
+        let refused = ranked(std::slice::from_ref(&software), Choice::Real).unwrap_err();
         assert!(refused.to_string().contains("llvmpipe"), "{refused}");
-        for choice in [Choice::Any, Choice::Real] {
-            let all = [software.clone(), shared.clone(), card.clone()];
-            assert_eq!(choose(&all, choice), Ok(2));
-            assert_eq!(choose(&all[..2], choice), Ok(1));
-        }
+        let all = [software.clone(), shared.clone(), card.clone()];
+        assert_eq!(ranked(&all, Choice::Any), Ok(vec![2, 1, 0]));
+        assert_eq!(ranked(&all, Choice::Real), Ok(vec![2, 1]));
     }
 }

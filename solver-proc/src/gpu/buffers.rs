@@ -1,7 +1,6 @@
 //! Memory of a device, and what a kernel is shown of it.
 
 use bytemuck::Pod;
-use wgpu::util::{BufferInitDescriptor, DeviceExt};
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindingResource, Buffer,
     BufferDescriptor, BufferUsages, CommandEncoderDescriptor, MapMode,
@@ -25,11 +24,11 @@ pub(super) fn staging(gpu: &Gpu, label: &str, size: u64) -> Buffer {
 pub(super) fn table<T: Pod>(gpu: &Gpu, label: &str, rows: &[T]) -> Buffer {
     let nothing = [T::zeroed()];
     let rows = if rows.is_empty() { &nothing[..] } else { rows };
-    gpu.device.create_buffer_init(&BufferInitDescriptor {
-        label: Some(label),
-        contents: bytemuck::cast_slice(rows),
-        usage: BufferUsages::STORAGE,
-    })
+    let bytes: &[u8] = bytemuck::cast_slice(rows);
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
+    let table = buffer(gpu, label, bytes.len() as u64, usage);
+    gpu.queue.write_buffer(&table, 0, bytes);
+    table
 }
 
 /// What a kernel sees at its bindings, in their order.

@@ -170,8 +170,8 @@ fn constants(wave: &Wave, fed: bool) -> Vec<(&'static str, f64)> {
         Feedback::Phi4 { strength, .. } => (2, [strength, 0.0, 0.0]),
         Feedback::Relu { strength, threshold, limit } => (3, [strength, threshold, limit]),
     };
-    // Rounded as the CPU rounds them, or a constant would be refused as no number of single precision.
-    let single = |value: f64| f64::from(value as f32);
+    // Rounded as the CPU rounds them, or a constant would be refused as no number of single precision; so is an infinity.
+    let single = |value: f64| f64::from((value as f32).clamp(f32::MIN, f32::MAX));
     vec![
         ("NX", grid.nx as f64),
         ("NY", grid.ny as f64),

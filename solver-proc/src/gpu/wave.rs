@@ -57,12 +57,14 @@ impl DeviceWave {
         gpu.check_bytes(grid, "the cells that the sources feed", table_bytes)?;
         let level_bytes = level_bytes(grid);
         let staging_bytes = level_bytes.min(STAGING_BYTES_MAX);
-        let bytes = 2 * level_bytes + staging_bytes + table_bytes;
-        let mut device_wave = gpu.with_room(grid, bytes, || {
-            Self::make(gpu, wave, points, [level_bytes, staging_bytes])
+        let bytes = 2 * level_bytes + 2 * staging_bytes + table_bytes;
+        // What is written passes through memory of the device, too.
+        let (device_wave, uploaded) = gpu.with_room(grid, bytes, || {
+            let mut made = Self::make(gpu, wave, points, [level_bytes, staging_bytes]);
+            let uploaded = made.upload(wave);
+            (made, uploaded)
         })?;
-        device_wave.upload(wave)?;
-        Ok(device_wave)
+        uploaded.map(|()| device_wave)
     }
 
     fn make(

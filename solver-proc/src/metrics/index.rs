@@ -39,7 +39,7 @@ impl Index {
             gain: section.gain,
             inverse_a_ref: (1.0 / section.a_ref) as f32,
             coherence_scale: scale as f32,
-            inverse_spread: (1.0 / spread) as f32,
+            inverse_spread: (1.0 / spread).min(f64::from(f32::MAX)) as f32,
             alpha: section.alpha as f32,
             inverse_tau0: (1.0 / section.tau0) as f32,
             d_exponent: section.d_exponent as f32,

@@ -89,7 +89,7 @@ impl Memory {
             delta: decay(section.envelope_ticks),
             leak: decay(section.dwell_lambda),
             tick_seconds: tick_seconds as f32,
-            inverse_a0_squared: section.dwell_a0.powi(-2) as f32,
+            inverse_a0_squared: section.dwell_a0.powi(-2).min(f64::from(f32::MAX)) as f32,
             s_min: section.dwell_s_min as f32,
             theta: section.dwell_theta as f32,
         };
@@ -220,11 +220,12 @@ impl Step {
     }
 }
 
-/// `1/x` for x from 1 to 1e30, to 2e-7 of its value: the bits of a first guess, off by an eighth, and
+/// `1/x` for x from 1 to 1e30 (more counts as that), to 2e-7 of its value: the bits of a first guess, off by an eighth, and
 /// two steps of third order, `y <- y (1 + e + e^2)` with `e = 1 - x y`, after which e^9 is nothing.
 /// Arithmetic only: a processor divides sixteen numbers in the time of thirty of these operations.
 #[inline(always)]
 pub(crate) fn reciprocal(x: f32) -> f32 {
+    let x = if x < 1e30 { x } else { 1e30 };
     let mut y = f32::from_bits(0x7ef3_11c7u32.wrapping_sub(x.to_bits()));
     for _ in 0..2 {
         let e = fma(-x, y, 1.0);
@@ -300,6 +301,7 @@ mod tests {
             x *= 1.0001;
         }
         assert_eq!(reciprocal(1.0), 1.0);
+        assert!(reciprocal(f32::INFINITY) == reciprocal(1e30) && reciprocal(1e30) > 0.0);
     }
 
     #[test]

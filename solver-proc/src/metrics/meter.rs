@@ -562,6 +562,10 @@ fn check(section: &MetricsSection, tick_seconds: f64) -> Result<(), MetricsError
     if let Some((key, value)) = positive.into_iter().find(|(_, v)| !(*v > 0.0 && v.is_finite())) {
         return Err(MetricsError::Number { key, value, range: "positive and finite" });
     }
+    if section.coherence_eps < 1e-30 {
+        let (key, value) = ("coherence_eps", section.coherence_eps);
+        return Err(MetricsError::Number { key, value, range: "at least 1e-30" });
+    }
     let not_negative = [
         ("alpha", section.alpha),
         ("d_exponent", section.d_exponent),

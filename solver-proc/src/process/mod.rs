@@ -75,7 +75,7 @@ pub(crate) enum KernelError {
     #[error(transparent)]
     Engine(#[from] solver_proc::engine::EngineError),
     /// A GPU failed on the way: the next kernel goes on from the last checkpoint.
-    #[error(transparent)]
+    #[error("{0}; field.backend = \"cpu\" does without it")]
     Gpu(#[from] solver_proc::gpu::GpuError),
     /// A system call failed.
     #[error(transparent)]

@@ -1,7 +1,10 @@
 """What the package promises beyond the examples: loans without a copy, exact errors, releases."""
 
+import collections
 import ctypes as c
 import selectors
+import sys
+import threading
 
 import rsw
 from rsw import _capsules, _dlpack
@@ -61,7 +64,7 @@ with rsw.connect(name="checker") as swarm:
             int(loan.__dlpack__(max_version=(1, 0)))
         except TypeError:
             pass
-    assert len(_capsules._held) == 1
+    assert len(_capsules._held) + len(_capsules._fresh) == 1
     capsule = loan.__dlpack__(max_version=(1, 0))
     assert loan.__dlpack_device__() == (1, 0)
     tensor = _capsules.pointer(capsule, _dlpack.NAME)
@@ -69,6 +72,23 @@ with rsw.connect(name="checker") as swarm:
     assert u64[0] == 1 and u64[3] == 1 and u64[4] == loan.address, "version 1.0, read-only, the loan's own memory"
     assert list((c.c_int64 * 2).from_address(u64[7])) == [32, 32]
     assert list((c.c_int64 * 2).from_address(u64[8])) == [32, 1]
+    # From many threads at once: every capsule is given back once, and none that somebody has.
+    given = collections.Counter()
+    def churn(worker):
+        for at in range(3000):
+            word = c.c_uint64(at)
+            capsule = _capsules.make(c.addressof(word), b"word", lambda _, key=(worker, at): given.update([key]))
+            assert _capsules.valid(capsule, b"word") and (worker, at) not in given
+            del capsule
+    threads = [threading.Thread(target=churn, args=(worker,)) for worker in range(6)]
+    sys.setswitchinterval(1e-6)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(5e-3)
+    _capsules.sweep()
+    assert len(given) == 18000 and set(given.values()) == {1}, "each once"
     first = (c.c_float * 4).from_address(u64[4])
     before = list(first)
     loan.release()
@@ -77,7 +97,7 @@ with rsw.connect(name="checker") as swarm:
     c.pythonapi.PyCapsule_SetName(c.py_object(capsule), USED)
     del capsule
     rsw._capsules.sweep()
-    assert not _capsules._held
+    assert not _capsules._held and not _capsules._fresh
     c.CFUNCTYPE(None, c.c_void_p)(u64[2])(tensor)
     assert field.copy().shape == (32, 32)
     with swarm.events("oldest") as ring:

@@ -92,21 +92,21 @@ pub(super) fn become_program(
 ) -> Result<u8, CliError> {
     let program = swarm::beside_us(name)?;
     let json = context.global.json.then_some("--json");
-    let (key, value) = swarm::NO_DESKTOP;
-    let why = Command::new(&program).args(&args.words).args(json).env(key, value).exec();
+    let vulkan = swarm::vulkan_environment();
+    let why = Command::new(&program).args(&args.words).args(json).envs(vulkan).exec();
     Err(CliError::new(exit::FAILURE, name, format!("{}: {why}", program.display()))
         .hint("build the whole workspace: cargo build --release"))
 }
 
 /// The solver's kernels on this machine, as its own program names them.
-fn kernels() -> Result<String, CliError> {
-    let program = swarm::beside_us("rsw-solve")?;
-    let told = Command::new(&program).arg("--version").output().map_err(|why| {
-        CliError::new(exit::FAILURE, "rsw-solve", format!("{}: {why}", program.display()))
-            .hint("build the whole workspace: cargo build --release")
-    })?;
-    let told = String::from_utf8_lossy(&told.stdout);
-    Ok(told.lines().skip(1).collect::<Vec<_>>().join("\n"))
+fn kernels() -> String {
+    let program = swarm::beside_us("rsw-solve");
+    let told =
+        program.ok().and_then(|program| Command::new(program).arg("--version").output().ok());
+    let told = told.filter(|told| told.status.success());
+    let lines = told.map(|told| String::from_utf8_lossy(&told.stdout).into_owned());
+    let kernels = lines.as_deref().and_then(|lines| lines.lines().nth(1));
+    kernels.unwrap_or("kernels: unknown, rsw-solve does not answer").to_owned()
 }
 
 pub(super) fn version(context: &Context) -> Result<u8, CliError> {
@@ -124,7 +124,7 @@ pub(super) fn version(context: &Context) -> Result<u8, CliError> {
         "runtime {version}, ABI {ABI_MAJOR}.{ABI_MINOR}, layout {LAYOUT_HASH:016x}"
     ));
     if context.global.verbose {
-        context.print(&kernels()?);
+        context.print(&kernels());
         context.print(&rsw_schemas::dump());
     }
     Ok(exit::OK)

@@ -17,9 +17,21 @@ use super::child::{Role, Running};
 use super::{Swarm, os_error};
 use crate::view::error::CliError;
 
-/// For whoever may open a GPU: Mesa's layer that sorts devices by a desktop's wish would look for a desktop, and
-/// complain on stderr that there is none.
-pub(crate) const NO_DESKTOP: (&str, &str) = ("NODEVICE_SELECT", "1");
+/// For whoever may open a GPU: what the user's environment says about Vulkan, its drivers and which device. Without a
+/// wish, Mesa's layer that sorts devices would look for a desktop and complain on stderr that there is none.
+pub(crate) fn vulkan_environment() -> Vec<(OsString, OsString)> {
+    let named = ["LD_LIBRARY_PATH", "XDG_DATA_DIRS"];
+    let about_vulkan = |name: &str| {
+        named.contains(&name) || ["VK_", "MESA_"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    let all = std::env::vars_os();
+    let mut found: Vec<_> =
+        all.filter(|(name, _)| name.to_str().is_some_and(about_vulkan)).collect();
+    if !found.iter().any(|(name, _)| name == "MESA_VK_DEVICE_SELECT") {
+        found.push(("NODEVICE_SELECT".into(), "1".into()));
+    }
+    found
+}
 
 /// What a launch needs beside what is the same for all.
 struct Plan {
@@ -177,8 +189,7 @@ impl Swarm {
         args.pin(self.cores.of("kernel"));
         let mut plan = self.trusted("solver-proc", args, None)?;
         plan.kept.extend(previous);
-        let (key, value) = NO_DESKTOP;
-        plan.env.insert(key.into(), value.into());
+        plan.env.extend(vulkan_environment());
         Ok(plan)
     }
 
