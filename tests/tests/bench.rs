@@ -85,7 +85,15 @@ fn every_suite_answers_and_an_earlier_run_can_be_compared() {
     assert_ne!(row(&document, "slow-reader", "slow-reader")["lost"], "0");
     assert!(std::fs::read_dir(place.folder().join("hdr")).expect("histograms").count() > 10);
 
-    let compare = |above: &str| {
+    // How fast this machine is now must not matter: every earlier ratio is made far larger, then far smaller.
+    let compared_with = |factor: f64| {
+        let mut earlier = document.clone();
+        for row in earlier["rows"].as_array_mut().expect("rows") {
+            if let Some(ratio) = row["ratio_to_floor"].as_f64() {
+                row["ratio_to_floor"] = (ratio * factor).into();
+            }
+        }
+        place.write("earlier.json", &earlier.to_string());
         place.run(&[
             "bench",
             "latency",
@@ -96,14 +104,17 @@ fn every_suite_answers_and_an_earlier_run_can_be_compared() {
             "--duration",
             "0.02",
             "--compare",
-            "base.json",
+            "earlier.json",
             "--fail-above",
-            above,
+            "10%",
         ])
     };
-    let done = compare("10000%");
+    let done = compared_with(1e9);
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stderr.contains("ratios compared"), "{}", done.stderr);
+    let done = compared_with(1e-9);
+    assert_eq!(done.code, 10, "{}", done.stderr);
+    assert!(done.stderr.contains("slower: latency ring"), "{}", done.stderr);
 }
 
 #[test]
