@@ -133,11 +133,11 @@ mod tests {
 
     /// Amplitude of the answer to a sine of so many cycles a tick, by its two components over whole periods.
     fn gain(low: f64, high: f64, periods: usize, ticks: usize) -> f64 {
-        let mut filter = BandPass::new(1, 1, low, high);
+        let (mut filter, workers) = (BandPass::new(1, 1, low, high), alone());
         let turn = |tick: usize| TAU * (tick * periods) as f64 / ticks as f64;
         let (mut sine, mut cosine) = (0.0, 0.0);
         for tick in 0..6 * ticks {
-            filter.take(&[turn(tick).sin() as f32], &alone());
+            filter.take(&[turn(tick).sin() as f32], &workers);
             if tick >= 5 * ticks {
                 let value = f64::from(filter.filtered()[0]);
                 (sine, cosine) =
@@ -181,13 +181,13 @@ mod tests {
 
     #[test]
     fn a_constant_passes_nothing_and_rest_is_exact() {
-        let mut filter = BandPass::new(2, 1, 0.05, 0.1);
+        let (mut filter, workers) = (BandPass::new(2, 1, 0.05, 0.1), alone());
         for _ in 0..3000 {
-            filter.take(&[1.0, 0.0], &alone());
+            filter.take(&[1.0, 0.0], &workers);
         }
         assert!(filter.filtered()[0].abs() < 1e-6 && filter.filtered()[1] == 0.0);
         for _ in 0..3000 {
-            filter.take(&[0.0, 0.0], &alone());
+            filter.take(&[0.0, 0.0], &workers);
         }
         assert!(filter.fields().all(|field| field == [0.0, 0.0]), "what decays ends");
     }
