@@ -7,20 +7,22 @@
 //! Where the edge is a mirror or lets waves out, the outer half of an edge cell is not there: weight
 //! one half on edges, one quarter in corners.
 
+use std::ops::Range;
+
 use rsw_config::Boundary;
 
 use crate::feedback::Feedback;
-use crate::lanes;
+use crate::lanes::WaveSums;
 use crate::real::Real;
 use crate::wave::Wave;
-use crate::workers::{Workers, strip_rows};
+use crate::workers::{Workers, strips};
 
 /// Computes the energy without allocating.
 pub struct EnergyMeter {
-    rows: Vec<f64>,
+    strips: Vec<f64>,
 }
 
-/// What a row sum needs besides the two levels.
+/// What a sum over rows needs besides the two levels.
 struct Terms {
     nx: usize,
     ny: usize,
@@ -36,10 +38,10 @@ struct Terms {
 impl EnergyMeter {
     /// A meter for fields with `ny` rows.
     pub fn new(ny: usize) -> Self {
-        Self { rows: vec![0.0; ny] }
+        Self { strips: vec![0.0; strips(ny).count()] }
     }
 
-    /// The energy of `wave`: rows in double precision, added up in row order.
+    /// The energy of `wave`, strip after strip.
     pub fn measure<T: Real>(&mut self, wave: &Wave<T>, workers: &Workers) -> f64 {
         let (grid, medium) = (wave.grid(), wave.medium());
         let terms = Terms {
@@ -57,62 +59,80 @@ impl EnergyMeter {
             around: medium.boundary == Boundary::Periodic,
         };
         let (new, old) = (wave.u(), wave.previous());
-        let rows = strip_rows(grid.ny);
         workers.each(
-            self.rows.chunks_mut(rows).enumerate(),
+            self.strips.iter_mut().zip(strips(grid.ny)),
             #[inline(always)]
-            |(strip, sums)| {
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    *sum = terms.row(new, old, strip * rows + k);
-                }
-            },
+            |(sum, rows)| *sum = terms.strip(new, old, rows),
         );
-        self.rows.iter().sum()
+        self.strips.iter().sum()
     }
 }
 
 impl Terms {
-    /// Share of row `y`, with the edges to the row below it.
+    /// Share of some rows, with the edges to the row below them.
     #[inline(always)]
-    fn row<T: Real>(&self, new: &[T], old: &[T], y: usize) -> f64 {
-        let nx = self.nx;
-        let at = y * nx;
-        let (new_row, old_row) = (&new[at..][..nx], &old[at..][..nx]);
-        let of_row = self.share(y, self.ny);
-        let ends = 1.0 - self.share(0, nx);
-        // Edge columns count in part: the sum of all, less that part.
-        let last = nx - 1;
-        let outer = |a: &[T], b: &[T], c: &[T], d: &[T]| {
-            let at = |x: usize| (a[x] - b[x]).to_f64() * (c[x] - d[x]).to_f64();
-            ends * if last > 0 { at(0) + at(last) } else { at(0) }
-        };
-        let moving = lanes::sum_products([new_row, old_row], [new_row, old_row])
-            - outer(new_row, old_row, new_row, old_row);
-        let mut sum = self.kinetic * of_row * moving;
+    fn strip<T: Real>(&self, new: &[T], old: &[T], rows: Range<usize>) -> f64 {
+        // Of rows that count whole, and of those that count in part.
+        let (mut whole, mut part) = (WaveSums::ZERO, WaveSums::ZERO);
+        let mut sum = 0.0;
+        for y in rows {
+            let [here, south] = [y, self.south(y)].map(|y| {
+                let cells = y * self.nx..(y + 1) * self.nx;
+                [&new[cells.clone()], &old[cells]]
+            });
+            let weight = self.share(y, self.ny);
+            let sums = if weight == 1.0 { &mut whole } else { &mut part };
+            sums.add(here, south);
+            sum += self.ends(here, south, weight);
+        }
+        for (sums, weight) in [(whole, 1.0), (part, 0.5)] {
+            let [moving, slopes, bent] = sums.totals();
+            sum += weight * (self.kinetic * moving + self.along_x * bent) + self.along_y * slopes;
+        }
+        sum
+    }
+
+    /// The row below, in whose absence the row itself: no slopes.
+    #[inline(always)]
+    fn south(&self, y: usize) -> usize {
+        match y + 1 < self.ny {
+            true => y + 1,
+            false if self.around => 0,
+            false => y,
+        }
+    }
+
+    /// What the sums over a row of this weight lack, or have too much, at its ends; and its potential.
+    #[inline(always)]
+    fn ends<T: Real>(
+        &self,
+        [new, old]: [&[T]; 2],
+        [south, south_old]: [&[T]; 2],
+        weight: f64,
+    ) -> f64 {
+        let last = self.nx - 1;
+        let mut sum = 0.0;
+        let surplus = 1.0 - self.share(0, self.nx);
+        if surplus > 0.0 {
+            for x in [0, last] {
+                let moving = (new[x] - old[x]).to_f64().powi(2);
+                let slope = (south[x] - new[x]).to_f64() * (south_old[x] - old[x]).to_f64();
+                sum -= surplus * (self.kinetic * weight * moving + self.along_y * slope);
+            }
+        }
+        if self.around {
+            let seam = (new[0] - new[last]).to_f64() * (old[0] - old[last]).to_f64();
+            sum += self.along_x * weight * seam;
+        }
         if self.feedback != Feedback::None {
             // Half of V at either level, cell by cell.
             let at = |x: usize| {
-                let [new, old] =
-                    [new_row[x], old_row[x]].map(|u| self.feedback.potential(u.to_f64()));
-                0.5 * self.share(x, nx) * (new + old)
+                let [new, old] = [new[x], old[x]].map(|u| self.feedback.potential(u.to_f64()));
+                0.5 * self.share(x, self.nx) * (new + old)
             };
-            sum += self.cell * of_row * (0..nx).map(at).sum::<f64>();
+            sum += self.cell * weight * (0..self.nx).map(at).sum::<f64>();
         }
-        let bent_x = lanes::sum_products(
-            [&new_row[1..], &new_row[..last]],
-            [&old_row[1..], &old_row[..last]],
-        );
-        let seam = |a: usize, b: usize| (new[a] - new[b]).to_f64() * (old[a] - old[b]).to_f64();
-        let wrapped = if self.around { seam(at, at + last) } else { 0.0 };
-        sum += self.along_x * of_row * (bent_x + wrapped);
-        let below = match y + 1 < self.ny {
-            true => at + nx,
-            false if self.around => 0,
-            false => return sum,
-        };
-        let (new_south, old_south) = (&new[below..][..nx], &old[below..][..nx]);
-        let slopes = lanes::sum_products([new_south, new_row], [old_south, old_row]);
-        sum + self.along_y * (slopes - outer(new_south, new_row, old_south, old_row))
+        sum
     }
 
     /// Weight of the cells at index `i` of `count` along one axis.

@@ -1,38 +1,127 @@
 //! Sums and extremes with a fixed order of operations, wide enough for the compiler to vectorise.
 
+// Iterators over lanes would be functions, compiled for the oldest processor.
+#![allow(clippy::needless_range_loop)]
+
 use crate::real::Real;
 
 /// Accumulators a row is dealt out to, cell `i` to lane `i % LANES`.
 pub(crate) const LANES: usize = 8;
 
-/// Sum of `(a - b) (c - d)` over four rows of one length: differences in their own, products and their
-/// sum in double precision, cell `i` in lane `i % 64`, then lane after lane.
-#[inline(always)]
-pub(crate) fn sum_products<T: Real>([a, b]: [&[T]; 2], [c, d]: [&[T]; 2]) -> f64 {
-    const WIDE: usize = 8 * LANES;
-    let mut lanes = [0.0f64; WIDE];
-    let pairs = a.chunks(WIDE).zip(b.chunks(WIDE)).zip(c.chunks(WIDE).zip(d.chunks(WIDE)));
-    for ((a, b), (c, d)) in pairs {
-        add_products(&mut lanes, [a, b, c, d]);
-    }
-    lanes.iter().sum()
+/// Cells that are worked on together: whole vectors of the widest registers, several under way at once.
+const WIDE: usize = 8 * LANES;
+/// Blocks of so many cells whose products are added up in their own precision.
+const BLOCKS_SUMMED: usize = 16;
+/// Where a lane of products begins, 2^-100, taken off exactly at the end: a product that is added by a fused
+/// operation is rounded together with it, so that no wave front ends in slow subnormal numbers.
+const FLOOR: f64 = f64::from_bits((1023 - 100) << 52);
+
+/// Sums over rows of a wave: of `(new - old)^2`, of `(south - new) (south_old - old)`, and over the
+/// edges of `(new[x+1] - new[x]) (old[x+1] - old[x])`.
+///
+/// Differences and short sums of products in the precision of the wave, the rest in double precision;
+/// one order of operations at every width of vectors.
+pub(crate) struct WaveSums {
+    lanes: [[f64; WIDE / 4]; 3],
 }
 
-/// A loop of unknown length, which the compiler turns into vectors; a known one it unrolls.
-#[inline(always)]
-fn add_products<T: Real>(lanes: &mut [f64], [a, b, c, d]: [&[T]; 4]) {
-    let count = a.len();
-    let (lanes, a, b) = (&mut lanes[..count], &a[..count], &b[..count]);
-    let (c, d) = (&c[..count], &d[..count]);
-    for i in 0..count {
-        lanes[i] += (a[i] - b[i]).to_f64() * (c[i] - d[i]).to_f64();
+impl WaveSums {
+    pub(crate) const ZERO: Self = Self { lanes: [[0.0; WIDE / 4]; 3] };
+
+    /// The three sums.
+    pub(crate) fn totals(&self) -> [f64; 3] {
+        self.lanes.map(|lanes| lanes.iter().sum())
     }
+
+    /// Takes in a row at its two levels, and the row below it.
+    #[inline(always)]
+    pub(crate) fn add<T: Real>(&mut self, here: [&[T]; 2], south: [&[T]; 2]) {
+        let count = here[0].len();
+        // Blocks whose last cell has a neighbour in the east.
+        let whole = (count - 1) / WIDE;
+        for first in (0..whole).step_by(BLOCKS_SUMMED) {
+            let blocks = BLOCKS_SUMMED.min(whole - first);
+            self.blocks::<T, false>(here, south, blocks, [first * WIDE; 2], [0; 2]);
+        }
+        if whole > 0 {
+            // The last block again, without the cells and edges that were in it already.
+            let (cells, skipped) = (count - WIDE, (whole + 1) * WIDE - count);
+            self.blocks::<T, true>(here, south, 1, [cells, cells - 1], [skipped, skipped + 1]);
+        } else {
+            self.few(here, south);
+        }
+    }
+
+    /// Blocks of cells from `cells`, and of edges from `edges` on; if `PART`, without those in the first lanes.
+    #[inline(always)]
+    fn blocks<T: Real, const PART: bool>(
+        &mut self,
+        [new, old]: [&[T]; 2],
+        [south, south_old]: [&[T]; 2],
+        blocks: usize,
+        [cells, edges]: [usize; 2],
+        skipped: [usize; 2],
+    ) {
+        let (west, west_old) = (in_blocks(new, edges), in_blocks(old, edges));
+        let (east, east_old) = (in_blocks(new, edges + 1), in_blocks(old, edges + 1));
+        let (new, old) = (in_blocks(new, cells), in_blocks(old, cells));
+        let (south, south_old) = (in_blocks(south, cells), in_blocks(south_old, cells));
+        let mut lanes = [[T::from_f64(FLOOR); WIDE]; 3];
+        for b in 0..blocks {
+            let (n, o, s, so) = (new[b], old[b], south[b], south_old[b]);
+            let (w, wo, e, eo) = (west[b], west_old[b], east[b], east_old[b]);
+            for l in 0..WIDE {
+                let [mut moved, mut down, mut along] = [n[l] - o[l], s[l] - n[l], e[l] - w[l]];
+                if PART {
+                    moved = if l < skipped[0] { T::default() } else { moved };
+                    down = if l < skipped[0] { T::default() } else { down };
+                    along = if l < skipped[1] { T::default() } else { along };
+                }
+                lanes[0][l] = moved.fused(moved, lanes[0][l]);
+                lanes[1][l] = down.fused(so[l] - o[l], lanes[1][l]);
+                lanes[2][l] = along.fused(eo[l] - wo[l], lanes[2][l]);
+            }
+        }
+        self.take(&lanes);
+    }
+
+    /// A row of at most one block.
+    #[inline(always)]
+    fn few<T: Real>(&mut self, [new, old]: [&[T]; 2], [south, south_old]: [&[T]; 2]) {
+        let mut lanes = [[T::from_f64(FLOOR); WIDE]; 3];
+        for x in 0..new.len() {
+            let moved = new[x] - old[x];
+            lanes[0][x] = moved.fused(moved, lanes[0][x]);
+            lanes[1][x] = (south[x] - new[x]).fused(south_old[x] - old[x], lanes[1][x]);
+            if x + 1 < new.len() {
+                lanes[2][x] = (new[x + 1] - new[x]).fused(old[x + 1] - old[x], lanes[2][x]);
+            }
+        }
+        self.take(&lanes);
+    }
+
+    #[inline(always)]
+    fn take<T: Real>(&mut self, lanes: &[[T; WIDE]; 3]) {
+        const QUARTER: usize = WIDE / 4;
+        for k in 0..3 {
+            for l in 0..QUARTER {
+                let first = lanes[k][l] + lanes[k][QUARTER + l];
+                let second = lanes[k][2 * QUARTER + l] + lanes[k][3 * QUARTER + l];
+                let sum = (first + second) - T::from_f64(4.0 * FLOOR);
+                self.lanes[k][l] += sum.to_f64();
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn in_blocks<T>(row: &[T], first: usize) -> &[[T; WIDE]] {
+    row[first..].as_chunks().0
 }
 
 /// Largest magnitude; NaN if any value is not finite.
 #[inline(always)]
 pub(crate) fn magnitude<T: Real>(values: &[T]) -> f64 {
-    const WIDE: usize = 8 * LANES;
     let mut high = [T::default(); WIDE];
     // Each value times zero: zero, or NaN.
     let mut broken = [T::default(); WIDE];
@@ -79,13 +168,47 @@ pub(crate) fn range(values: &[f32]) -> [f32; 2] {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    fn products<T: Real>(here: [&[T]; 2], south: [&[T]; 2]) -> [f64; 3] {
+        let mut sums = WaveSums::ZERO;
+        sums.add(here, south);
+        sums.totals()
+    }
+
     #[test]
-    fn sums_and_ranges_agree_with_the_naive_ones() {
+    fn products_agree_with_the_naive_ones() {
+        for count in [1usize, 2, 63, 64, 65, 66, 1000, 1024, 1025, 1026, 2500] {
+            // Whole numbers, whose products and sums are exact in either precision.
+            let row = |k: usize| (0..count).map(move |i| ((i * (37 + k)) % 101) as f32 - 50.0);
+            let [new, old, south, south_old] = [0, 1, 2, 3].map(|k| row(k).collect::<Vec<f32>>());
+            let moved = |i: usize| (new[i] - old[i]) * (new[i] - old[i]);
+            let down = |i: usize| (south[i] - new[i]) * (south_old[i] - old[i]);
+            let along = |i: usize| (new[i + 1] - new[i]) * (old[i + 1] - old[i]);
+            let sum = |count, of: &dyn Fn(usize) -> f32| (0..count).map(of).map(f64::from).sum();
+            let naive: [f64; 3] = [sum(count, &moved), sum(count, &down), sum(count - 1, &along)];
+            assert_eq!(products([&new, &old], [&south, &south_old]), naive);
+            let wide = |row: &[f32]| row.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+            let [new, old, south, south_old] =
+                [&new, &old, &south, &south_old].map(|row| wide(row));
+            assert_eq!(products([&new, &old], [&south, &south_old]), naive);
+        }
+    }
+
+    #[test]
+    fn products_of_a_faint_wave_are_not_lost_in_subnormals() {
+        let (new, old) = (vec![3e-18f32; 130], vec![1e-18f32; 130]);
+        let [moved, down, along] = products([&new, &old], [&new, &old]);
+        assert_eq!([down, along], [0.0, 0.0]);
+        assert!((moved / (130.0 * 4e-36) - 1.0).abs() < 0.02, "{moved}");
+        let silent = vec![0.0f32; 130];
+        assert_eq!(products([&silent, &silent], [&silent, &silent]), [0.0; 3]);
+    }
+
+    #[test]
+    fn ranges_agree_with_the_naive_ones() {
         for count in [0usize, 1, 7, 8, 9, 1000] {
             let row: Vec<f32> = (0..count).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
-            let naive: f64 = row.iter().map(|v| f64::from(*v)).sum();
-            let (ones, zeros) = (vec![1.0; count], vec![0.0; count]);
-            assert_eq!(super::sum_products([&row, &zeros], [&ones, &zeros]), naive);
             let low = row.iter().copied().fold(f32::INFINITY, f32::min);
             let high = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let expected = if count == 0 { [0.0, 0.0] } else { [low, high] };

@@ -3,8 +3,8 @@
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Mul, Neg, Sub};
 
-/// Single or double precision. Sealed: every operation of the kernels is one IEEE operation of the
-/// type, never fused, so that no instruction set changes a bit.
+/// Single or double precision. Sealed: every operation is one IEEE operation of the type, fused only
+/// where [`Real::fused`] says so, so that no instruction set changes a bit.
 pub trait Real:
     sealed::Sealed
     + bytemuck::Pod
@@ -30,6 +30,10 @@ pub trait Real:
 
     /// The magnitude.
     fn abs(self) -> Self;
+
+    /// `self * factor + addend`, rounded once. A processor without the instruction (before 2013) gets the
+    /// same bits from a function, slowly: not for the steps of a wave.
+    fn fused(self, factor: Self, addend: Self) -> Self;
 
     /// Zero for magnitudes below 2^-95 (single) or 2^-895 (double), else the value itself. A wave
     /// front thins out into subnormal numbers, which cost a processor a hundred times as much as
@@ -63,6 +67,11 @@ impl Real for f32 {
     #[inline(always)]
     fn abs(self) -> Self {
         f32::abs(self)
+    }
+
+    #[inline(always)]
+    fn fused(self, factor: Self, addend: Self) -> Self {
+        self.mul_add(factor, addend)
     }
 
     #[inline(always)]
@@ -103,6 +112,11 @@ impl Real for f64 {
     #[inline(always)]
     fn abs(self) -> Self {
         f64::abs(self)
+    }
+
+    #[inline(always)]
+    fn fused(self, factor: Self, addend: Self) -> Self {
+        self.mul_add(factor, addend)
     }
 
     #[inline(always)]
