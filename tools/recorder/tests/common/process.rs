@@ -1,7 +1,8 @@
 //! The real recorder process with this test as its supervisor and its kernel.
 
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use rsw_schemas::event::{EventKind, FieldReady};
 use rsw_schemas::field::{CHECKPOINT, Dtype};
 use rsw_schemas::wire::{GenerationNote, PacketKind, ProcessText};
 use rustix::process::{Pid, Signal};
+use tempfile::NamedTempFile;
 
 use super::{TOPOLOGY, metric, t_ns, tick};
 
@@ -127,6 +129,8 @@ pub(crate) struct Recorder {
     pub(crate) page: Option<RecorderPageReader>,
     pub(crate) done: Vec<GenerationNote>,
     pub(crate) last_words: Option<ProcessText>,
+    /// Read by the recorder when it starts.
+    _topology: NamedTempFile,
 }
 
 /// A child must not inherit the socket of another test's recorder: its end would not be seen as closed.
@@ -134,7 +138,7 @@ static SPAWN: Mutex<()> = Mutex::new(());
 
 impl Recorder {
     pub(crate) fn start(dir: &Path, uuid: u8, spool_events: u64) -> Self {
-        let topology = topology_file(dir);
+        let topology = topology_file();
         let guard = SPAWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let (ours, theirs) = packet::pair().unwrap();
         process::set_inheritable(theirs.as_fd(), true).unwrap();
@@ -143,7 +147,7 @@ impl Recorder {
             .args(["--control-fd", &theirs.as_raw_fd().to_string()])
             .args(["--dir".as_ref(), dir.as_os_str()])
             .args(["--run-id", &hex(&[uuid; 16]), "--project", "test"])
-            .args(["--topology".as_ref(), topology.as_os_str()])
+            .args(["--topology".as_ref(), topology.path().as_os_str()])
             .args(["--durability", "process", "--spool-events", &spool_events.to_string()])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -152,7 +156,7 @@ impl Recorder {
         drop(theirs);
         drop(guard);
         let (page, done, last_words) = (None, Vec::new(), None);
-        Self { child, socket: Some(ours), page, done, last_words }
+        Self { child, socket: Some(ours), page, done, last_words, _topology: topology }
     }
 
     pub(crate) fn ready(dir: &Path, uuid: u8) -> Self {
@@ -259,11 +263,10 @@ impl Drop for Recorder {
     }
 }
 
-fn topology_file(dir: &Path) -> PathBuf {
-    let name = format!("topology-{}.json", dir.file_name().unwrap_or_default().to_string_lossy());
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, TOPOLOGY).unwrap();
-    path
+fn topology_file() -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(TOPOLOGY.as_bytes()).unwrap();
+    file
 }
 
 /// Runs a command of the binary.
