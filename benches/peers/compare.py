@@ -74,7 +74,7 @@ def main():
                 rates[name if error < 1e-5 * max(1, steps / 100) else f"{name} (off by {error:.1e})"] = rate
             for name, rate in rates.items():
                 ratios = [f"{rates[mine] / rate:.2f}" for mine in ("tile 8", "auto")]
-                print(f"| {side} x {side} | {threads} | {name} | {rate:.2f} | {' | '.join(ratios)} |")
+                print(f"| {side} x {side} | {threads} | {name} | {rate:.2f} | {' | '.join(ratios)} |", flush=True)
 
 
 main()
