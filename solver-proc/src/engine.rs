@@ -228,9 +228,13 @@ impl Engine {
     /// # Errors
     /// A GPU that fails. What the engine then holds may be of two ticks: go on from a saved state.
     pub fn tick(&mut self) -> Result<TickReport, GpuError> {
+        // One entry for all parts of the tick.
+        self.workers.share().enter(|| self.tick_inside())
+    }
+
+    fn tick_inside(&mut self) -> Result<TickReport, GpuError> {
         let begun = Instant::now();
         self.tick += 1;
-        // The pool is borrowed from the workers, the rest from the engine: one entry for the tick.
         let Self { workers, wave, stepper, sources, feeds, meter, .. } = self;
         let steps = Steps { first: (self.tick - 1) * u64::from(self.steps), count: self.steps };
         steps.prepare(wave, sources, feeds, self.tick);

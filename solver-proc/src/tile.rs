@@ -33,7 +33,7 @@ const ROWS_A_STEP_MIN: usize = 8;
 pub enum Tiling {
     /// One: the plain sweep.
     Off,
-    /// As many as fit the cache, at most what is asked for in one call; one where the whole field fits it.
+    /// As many as fit the cache, at most what is asked for in one call; on one thread, one where the whole field fits it.
     #[default]
     Auto,
     /// This many, if the field is large enough for it.
@@ -72,15 +72,22 @@ impl<T: Real> Tiles<T> {
     ) -> Option<Self> {
         let row_bytes = grid.nx * size_of::<T>();
         let fits = (CACHE_BYTES / (2 * row_bytes)).saturating_sub(2);
+        let threads = workers.threads().min(STRIPS_MAX);
         let depth = match tiling {
             Tiling::Off => 1,
-            // A field that the cache holds anyway would only have rows computed twice: 256 x 256 singles lose 6 %.
-            Tiling::Auto if 2 * row_bytes * grid.ny <= CACHE_BYTES => 1,
-            Tiling::Auto => fits.min(DEPTH_MAX).min(steps),
+            // One thread that holds the field in its cache anyway gains nothing. Several gain that they are handed rows
+            // once in a tile and not once in a step.
+            Tiling::Auto if threads == 1 && 2 * row_bytes * grid.ny <= CACHE_BYTES => 1,
+            Tiling::Auto => {
+                // No deeper than leaves every thread a band.
+                let each = grid.ny / (ROWS_A_STEP_MIN * threads);
+                let shared = if threads > 1 && each > 1 { each } else { DEPTH_MAX };
+                fits.min(DEPTH_MAX).min(steps).min(shared)
+            }
             Tiling::Depth(depth) => depth.min(steps),
         };
         let bands_max = grid.ny / (ROWS_A_STEP_MIN * depth.max(1));
-        let bands = workers.threads().min(STRIPS_MAX).min(bands_max).max(1);
+        let bands = threads.min(bands_max).max(1);
         // Edge rows lie beside the row inside of them, in one band.
         if depth < 2 || grid.nx < 3 || grid.ny < 3 {
             return None;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::ThreadPool;
-use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 
 /// Most strips a field is cut into.
 pub const STRIPS_MAX: usize = 16;
@@ -50,6 +50,11 @@ impl Workers {
         if self.alone() { work() } else { self.pool.install(work) }
     }
 
+    /// The same pool and instructions.
+    pub(crate) fn share(&self) -> Self {
+        Self { pool: Arc::clone(&self.pool), simd: self.simd }
+    }
+
     /// Runs `work` on every job; `jobs` yields at most [`STRIPS_MAX`]. Allocates nothing.
     ///
     /// `work`, and what it calls, must be `#[inline(always)]`: what is not inlined here is compiled
@@ -69,8 +74,11 @@ impl Workers {
         }
         let mut slots: [Option<T>; STRIPS_MAX] = std::array::from_fn(|_| jobs.next());
         debug_assert!(jobs.next().is_none(), "more jobs than strips");
+        let count = slots.iter().take_while(|slot| slot.is_some()).count();
         self.pool.install(|| {
-            slots.par_iter_mut().for_each(|slot| {
+            // Every job by itself: rayon would cut two jobs, or sixteen places with two jobs in them, once or twice, and
+            // leave all work to one thread.
+            slots[..count].par_iter_mut().with_max_len(1).for_each(|slot| {
                 if let Some(job) = slot.take() {
                     self.vectorised(
                         #[inline(always)]

@@ -117,16 +117,20 @@ proptest! {
 /// What the plan says.
 #[test]
 fn depth_follows_the_cache_and_the_steps() {
-    let workers = Workers::new(pool(1));
-    let depth = |nx: usize, ny: usize, steps: usize| {
+    let workers = [1, 2].map(|threads| Workers::new(pool(threads)));
+    let depth_on = |threads: usize, [nx, ny]: [usize; 2], steps: usize| {
         let grid = Grid::new(nx, ny, 1.0, 1.0).unwrap();
         let mut wave: Wave = Wave::new(grid, medium(Boundary::Periodic, 0.6, 0.0)).unwrap();
-        wave.tile(Tiling::Auto, steps, &workers);
+        wave.tile(Tiling::Auto, steps, &workers[threads - 1]);
         wave.tile_depth()
     };
+    let depth = |nx, ny, steps| depth_on(1, [nx, ny], steps);
     assert_eq!(depth(4096, 64, 8), 8);
     assert_eq!(depth(4096, 64, 1000), 30);
     assert_eq!(depth(512, 512, 1000), 32);
     assert_eq!((depth(256, 256, 8), depth(512, 256, 8), depth(513, 256, 8)), (1, 1, 8));
     assert_eq!((depth(65_536, 8, 8), depth(2, 64, 8), depth(64, 64, 1)), (1, 1, 1));
+    // Two threads: both have rows enough.
+    assert_eq!((depth_on(2, [256, 256], 8), depth_on(2, [256, 256], 1000)), (8, 16));
+    assert_eq!((depth_on(2, [4096, 64], 1000), depth_on(2, [512, 16], 1000)), (4, 32));
 }

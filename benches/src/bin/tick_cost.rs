@@ -82,17 +82,18 @@ struct Bench {
 
 impl Bench {
     fn new(side: u32, threads: usize, publish: &[&str]) -> Result<Self, Box<dyn Error>> {
-        let engine = engine(side, threads, publish)?;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?);
+        let engine = Engine::new(&topology(side, publish), Arc::clone(&pool))?;
         let energy = EnergyMeter::new(engine.ny());
-        Ok(Self { engine, energy, workers: Workers::new(Arc::new(pool)) })
+        Ok(Self { engine, energy, workers: Workers::new(pool) })
     }
 
     /// All steps of a tick, the energy, and the frame without it, in ns.
     fn tick(&mut self) -> Result<[u64; 3], Box<dyn Error>> {
         let report = self.engine.tick()?;
         let begun = Instant::now();
-        self.energy.measure(self.engine.wave(), &self.workers);
+        let Self { engine, energy, workers } = self;
+        workers.enter(|| energy.measure(engine.wave(), workers));
         let energy = begun.elapsed().as_nanos() as u64;
         Ok([report.solver_ns, energy, report.metrics_ns.saturating_sub(energy)])
     }
