@@ -4,8 +4,13 @@
 //! A processor compares the last twelve bits of addresses to see whether a load must wait for an
 //! earlier store. Two large allocations begin at the same offset of a page, so that cell i of one
 //! looks like cell i of the other: a stencil that writes one and reads the other waits for itself.
+//!
+//! Large fields ask for huge pages: a sweep over a dozen of them touches more small ones than a processor
+//! remembers the addresses of.
 
 use std::ops::{Deref, DerefMut, Range};
+
+use memmap2::{Advice, MmapMut};
 
 use crate::real::Real;
 
@@ -16,11 +21,20 @@ const LINE: usize = 64;
 /// Bytes between the offsets of two fields: seven cache lines, so that nine fields fit into a page.
 const STAGGER: usize = 448;
 
+/// Bytes of a huge page, where there are any.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// The cells of one field or row, zero at first. Dereferences to the slice of them.
 pub(crate) struct Cells<T = f32> {
-    storage: Vec<T>,
+    storage: Storage<T>,
     start: usize,
     count: usize,
+}
+
+enum Storage<T> {
+    Small(Vec<T>),
+    /// At least one huge page, if the system gives them.
+    Large(MmapMut),
 }
 
 impl<T: Real> Cells<T> {
@@ -35,9 +49,9 @@ impl<T: Real> Cells<T> {
         let line = LINE / size_of::<T>();
         let lead = aligned.next_multiple_of(line) - aligned;
         let stagger = place * (STAGGER / size_of::<T>()) % page;
-        let storage = vec![T::default(); count + page + stagger + lead];
+        let storage = Storage::<T>::new(count + page + stagger + lead);
         // Only speed hangs on this: an address that cannot be aligned is as good as any other.
-        let start = storage.as_ptr().align_offset(PAGE).min(page) + stagger + lead;
+        let start = storage.cells().as_ptr().align_offset(PAGE).min(page) + stagger + lead;
         Self { storage, start, count }
     }
 
@@ -48,17 +62,47 @@ impl<T: Real> Cells<T> {
     }
 }
 
-impl<T> Deref for Cells<T> {
-    type Target = [T];
+impl<T: Real> Storage<T> {
+    fn new(count: usize) -> Self {
+        let bytes = count * size_of::<T>();
+        // What cannot be mapped can perhaps be allocated.
+        let map = if bytes < 2 * HUGE_PAGE { None } else { MmapMut::map_anon(bytes).ok() };
+        match map {
+            None => Self::Small(vec![T::default(); count]),
+            Some(map) => {
+                // A wish: small pages do as well, slower.
+                let _ = map.advise(Advice::HugePage);
+                Self::Large(map)
+            }
+        }
+    }
 
-    fn deref(&self) -> &[T] {
-        &self.storage[self.start..][..self.count]
+    #[inline(always)]
+    fn cells(&self) -> &[T] {
+        match self {
+            Self::Small(cells) => cells,
+            Self::Large(map) => bytemuck::cast_slice(map),
+        }
     }
 }
 
-impl<T> DerefMut for Cells<T> {
+impl<T: Real> Deref for Cells<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        &self.storage.cells()[self.start..][..self.count]
+    }
+}
+
+impl<T: Real> DerefMut for Cells<T> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.storage[self.start..][..self.count]
+        let cells = match &mut self.storage {
+            Storage::Small(cells) => &mut cells[..],
+            Storage::Large(map) => bytemuck::cast_slice_mut(map),
+        };
+        &mut cells[self.start..][..self.count]
     }
 }
 
@@ -75,5 +119,14 @@ mod tests {
         offsets.sort_unstable();
         assert!(offsets.windows(2).all(|pair| pair[1] - pair[0] >= 7 * 64), "{offsets:?}");
         assert!(fields.iter().all(|cells| cells.len() == 5000 && cells.iter().all(|c| *c == 0.0)));
+    }
+
+    #[test]
+    fn large_fields_are_the_same_to_whoever_uses_them() {
+        let mut field = Cells::<f64>::new(1 << 20, 3);
+        assert_eq!((field.len(), field.as_ptr() as usize % PAGE), (1 << 20, 3 * STAGGER));
+        assert!(field.iter().all(|cell| *cell == 0.0));
+        field[(1 << 20) - 1] = 1.0;
+        assert_eq!(field.iter().sum::<f64>(), 1.0);
     }
 }
