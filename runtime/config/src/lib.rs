@@ -34,8 +34,8 @@ pub use drive::{DriveColumn, DriveSummary, Taken};
 
 mod words;
 pub use words::{
-    CpuSpec, NAME_BYTES_MAX, ThresholdSpec, WaitSpec, check_name, parse_cpus, parse_duration_ns,
-    parse_threshold, parse_wait,
+    CpuSpec, NAME_BYTES_MAX, ThresholdSpec, WaitSpec, check_name, is_assignment, parse_cpus,
+    parse_duration_ns, parse_threshold, parse_wait,
 };
 
 mod schema;

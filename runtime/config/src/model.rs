@@ -518,6 +518,10 @@ pub struct AgentSection {
     pub at: Option<[u32; 2]>,
     /// Memory limit in MiB (address space).
     pub memory_mib: u64,
+    /// Files and folders that it may read although it is confined, beside the system's libraries; relative to the swarm file.
+    pub reads: Vec<String>,
+    /// `NAME=value`: its environment, beside the variables by which it finds its swarm.
+    pub environment: Vec<String>,
 }
 
 impl Default for AgentSection {
@@ -531,6 +535,8 @@ impl Default for AgentSection {
             cpus: "auto".into(),
             at: None,
             memory_mib: 1024,
+            reads: Vec::new(),
+            environment: Vec::new(),
         }
     }
 }

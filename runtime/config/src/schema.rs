@@ -254,6 +254,8 @@ const AGENT: &[Key] = &[
     key("cpus", CPUS, CPUS_HINT),
     key("at", Kind::Pair(&CELL), AT_HINT),
     key("memory_mib", Kind::Int(16, 1 << 20), "MiB from 16 to 1048576"),
+    key("reads", Kind::List(&Kind::Text), "files and folders, relative to the swarm file"),
+    key("environment", Kind::List(&Kind::Spec(words::is_assignment)), "such as [\"LANG=C.UTF-8\"]"),
 ];
 
 #[cfg(test)]

@@ -52,6 +52,20 @@ pub fn parse_duration_ns(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is not a time such as 50us"))
 }
 
+/// Checks `NAME=value`; the names by which an agent finds its swarm are taken.
+pub fn is_assignment(text: &str) -> Result<(), String> {
+    let Some((name, _)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err(format!("`{text}` is not NAME=value"));
+    };
+    if text.contains('\0') {
+        return Err("no variable holds a NUL byte".into());
+    }
+    match ["RSW_SOCKET_FD", "RSW_AGENT_NAME"].contains(&name) {
+        true => Err(format!("{name} is set by the supervisor")),
+        false => Ok(()),
+    }
+}
+
 /// Cores a process may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CpuSpec {

@@ -84,6 +84,8 @@ pub(crate) enum Verb {
     Up(Up),
     /// Stops the swarm of this folder
     Down(Down),
+    /// Runs one program as an agent of this folder's swarm, confined as a launched one is
+    Run(Run),
     /// Shows every process: what it is, how it is kept, how fast it reads, how far it lags
     #[command(after_help = PS_HELP)]
     Ps,
@@ -120,6 +122,11 @@ pub(crate) enum Verb {
     Analyze(Words),
     /// Prints the version
     Version,
+    /// Prints what a shell needs to complete this command
+    Completions(Completions),
+    /// Writes the manual pages
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// `runtime up`.
@@ -167,6 +174,39 @@ pub(crate) struct Down {
     /// Also removes the recording
     #[arg(long)]
     pub(crate) purge: bool,
+}
+
+/// `runtime run`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Run {
+    /// Its name in `runtime ps` [default: the program's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// How it is kept: as in the swarm file; `none` leaves it as it is, terminal and environment included
+    #[arg(long, value_enum, default_value = "sandboxed")]
+    pub(crate) isolation: RunIsolation,
+    /// A file or folder that it may read, beside the system's libraries; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub(crate) read: Vec<String>,
+    /// A variable of its environment; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// The program and what it takes
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM"
+    )]
+    pub(crate) command: Vec<String>,
+}
+
+/// How `runtime run` keeps its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunIsolation {
+    Sandboxed,
+    Strict,
+    None,
 }
 
 /// `runtime status`.
@@ -279,6 +319,20 @@ pub(crate) struct Validate {
     /// Prints every key with its value and where it came from
     #[arg(long)]
     pub(crate) print_effective: bool,
+}
+
+/// `runtime completions`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Completions {
+    /// For which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `runtime man`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Man {
+    /// Folder to write them into
+    pub(crate) dir: PathBuf,
 }
 
 /// The words of the command line, with `-f` after `logs` or `tail` read as `--follow`: before the verb it is

@@ -29,7 +29,15 @@ const PROGRAMS: [&str; 9] = [
 /// Symbols beginning with `rsw_` are versioned and visible, nothing else is.
 const VERSIONS: &str = "RSW_0 {\n    global: rsw_*;\n    local: *;\n};\n";
 
-/// Puts headers, libraries, pkg-config and CMake files, the Python package and programs below `prefix`.
+/// Shell, and where its completions are looked for.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/runtime"),
+    ("zsh", "share/zsh/site-functions/_runtime"),
+    ("fish", "share/fish/vendor_completions.d/runtime.fish"),
+];
+
+/// Puts headers, libraries, pkg-config and CMake files, the Python package, programs, manual pages and
+/// completions below `prefix`.
 pub(crate) fn install(root: &Path, prefix: &Path) -> Result<(), String> {
     let built = built_folder()?;
     let (lib, bin) = (prefix.join("lib"), prefix.join("bin"));
@@ -46,6 +54,22 @@ pub(crate) fn install(root: &Path, prefix: &Path) -> Result<(), String> {
     write(&lib.join("cmake/Rsw/RswConfigVersion.cmake"), CMAKE_VERSION)?;
     for program in PROGRAMS {
         copy(&built.join(program), &bin.join(program))?;
+    }
+    words_of(&bin.join("runtime"), prefix)
+}
+
+/// Manual pages and completions, as the installed program tells them.
+fn words_of(runtime: &Path, prefix: &Path) -> Result<(), String> {
+    let pages = prefix.join("share/man/man1");
+    std::fs::create_dir_all(&pages).map_err(|error| format!("{}: {error}", pages.display()))?;
+    run(Command::new(runtime).arg("man").arg(&pages))?;
+    for (shell, place) in COMPLETIONS {
+        let script = Command::new(runtime).args(["completions", shell]).output();
+        let script = script.map_err(|error| format!("{}: {error}", runtime.display()))?;
+        let place = prefix.join(place);
+        let folder = place.parent().unwrap_or(prefix);
+        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        write(&place, &String::from_utf8_lossy(&script.stdout))?;
     }
     Ok(())
 }

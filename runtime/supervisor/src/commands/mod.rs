@@ -6,6 +6,8 @@ mod up;
 
 mod down;
 
+mod run;
+
 mod look;
 
 mod logs;
@@ -22,6 +24,8 @@ mod recording;
 
 mod setup;
 
+mod manual;
+
 pub(crate) use context::Context;
 
 use crate::cli::{Events, Field, Verb};
@@ -32,6 +36,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
     match verb {
         Verb::Up(args) => up::run(context, &args),
         Verb::Down(args) => down::run(context, &args),
+        Verb::Run(args) => run::run(context, &args),
         Verb::Ps => look::ps(context),
         Verb::Status(args) => look::status(context, &args),
         Verb::Logs(args) => logs::run(context, &args),
@@ -47,5 +52,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Solve(args) => setup::become_program(context, "rsw-solve", &args),
         Verb::Analyze(args) => setup::become_program(context, "rsw-analyze", &args),
         Verb::Version => setup::version(context),
+        Verb::Completions(args) => manual::completions(context, &args),
+        Verb::Man(args) => manual::pages(&args),
     }
 }

@@ -15,6 +15,7 @@ use rsw_schemas::wire::{Isolation, PacketKind};
 use super::channel::Channel;
 use super::child::{Role, Running};
 use super::{Swarm, os_error};
+use crate::project::Project;
 use crate::view::error::CliError;
 
 /// For whoever may open a GPU: what the user's environment says about Vulkan, its drivers and which device. Without a
@@ -250,30 +251,29 @@ impl Swarm {
         if program.file_name().is_some_and(|name| name == "agent-proc") {
             args.extend(["--socket-fd".into(), number.clone().into()]);
         }
-        let env = BTreeMap::from([
-            (OsString::from("RSW_SOCKET_FD"), OsString::from(number)),
-            ("RSW_AGENT_NAME".into(), instance.name.clone().into()),
-        ]);
-        let policy = self.agent_policy(agent, &section, &program);
+        let assigned = section.environment.iter().filter_map(|word| word.split_once('='));
+        let mut env: BTreeMap<OsString, OsString> =
+            assigned.map(|(name, value)| (name.into(), value.into())).collect();
+        env.insert("RSW_SOCKET_FD".into(), number.into());
+        env.insert("RSW_AGENT_NAME".into(), instance.name.clone().into());
+        let policy = self.agent_policy(agent, &section, &program)?;
         Ok(Plan { program, args, env, policy, kept: vec![socket], control: None })
     }
 
-    fn agent_policy(&self, agent: usize, section: &AgentSection, program: &Path) -> Policy {
-        let mut policy = Policy::new(match self.seats[agent].isolation() {
-            Isolation::Sandboxed => Profile::Sandboxed,
-            Isolation::Strict => Profile::Strict,
-            Isolation::None => Profile::None,
-        });
-        if self.seats[agent].isolation() == Isolation::Sandboxed {
-            policy.write_folders.push(self.project.loan_dir.clone());
-        }
-        policy.execute_paths.push(program.to_owned());
-        // Planes and loans are mapped, not owned: they come on top of what the agent may allocate.
-        let shared = rsw_config::plane_bytes_estimate(&self.topology) * 16 + (256 << 20);
-        policy.limits.memory_bytes_max = Some((section.memory_mib << 20) + shared);
+    fn agent_policy(
+        &self,
+        agent: usize,
+        section: &AgentSection,
+        program: &Path,
+    ) -> Result<Policy, CliError> {
+        let isolation = self.seats[agent].isolation();
         let group = &self.topology.agents[agent].group;
+        let key = format!("agent.{group}.reads");
+        let read_paths = readable(&key, &self.project.folder, &section.reads)?;
+        let mut policy = confined(&self.project, &self.topology, isolation, section, program);
+        policy.read_paths = read_paths;
         policy.cpus = self.cores.of(&format!("agent {group}")).to_vec();
-        policy
+        Ok(policy)
     }
 
     /// Folder of the recording.
@@ -287,7 +287,48 @@ pub(crate) fn recording_dir(topology: &Topology) -> PathBuf {
     topology.folder.join(&topology.config.recorder.dir)
 }
 
-fn agent_program(
+/// What an agent of a swarm may keep.
+pub(crate) fn confined(
+    project: &Project,
+    topology: &Topology,
+    isolation: Isolation,
+    section: &AgentSection,
+    program: &Path,
+) -> Policy {
+    let mut policy = Policy::new(match isolation {
+        Isolation::Sandboxed => Profile::Sandboxed,
+        Isolation::Strict => Profile::Strict,
+        Isolation::None => Profile::None,
+    });
+    if isolation == Isolation::Sandboxed {
+        policy.write_folders.push(project.loan_dir.clone());
+    }
+    policy.execute_paths.push(program.to_owned());
+    // Planes and loans are mapped, not owned: they come on top of what the agent may allocate.
+    let shared = rsw_config::plane_bytes_estimate(topology) * 16 + (256 << 20);
+    policy.limits.memory_bytes_max = Some((section.memory_mib << 20) + shared);
+    policy
+}
+
+/// Paths that a confined agent may read, from where they are relative to; `key` names them.
+pub(crate) fn readable(
+    key: &str,
+    folder: &Path,
+    reads: &[String],
+) -> Result<Vec<PathBuf>, CliError> {
+    let paths: Vec<PathBuf> = reads.iter().map(|read| folder.join(read)).collect();
+    match paths.iter().find(|path| !path.exists()) {
+        None => Ok(paths),
+        Some(path) => Err(CliError::new(
+            exit::CONFIG,
+            "no-such-path",
+            format!("{key}: {} does not exist", path.display()),
+        )
+        .hint("name files and folders that are there when the agent starts")),
+    }
+}
+
+pub(crate) fn agent_program(
     section: &AgentSection,
     folder: &Path,
 ) -> Result<(PathBuf, Vec<OsString>), CliError> {

@@ -61,7 +61,9 @@ use stop::Stopping;
 use visitors::Visitors;
 
 pub(crate) use cores::{Cores, Orders, cores_text};
-pub(crate) use launch::{beside_us, recording_dir, vulkan_environment};
+pub(crate) use launch::{
+    agent_program, beside_us, confined, readable, recording_dir, vulkan_environment,
+};
 pub(crate) use state::{Status, finite};
 
 /// Time that the children of one start may take until the first tick may begin.

@@ -1,0 +1,126 @@
+//! `runtime run`: one program as an agent of the swarm of this folder.
+//!
+//! A confined program can open no socket, so its connection is made here and handed down, as the supervisor does for
+//! those that it launches.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rsw_config::AgentSection;
+use rsw_os::pidfd::{self, Exit};
+use rsw_os::poll::{Interest, PollFd, poll};
+use rsw_os::signal::{Signal, SignalPipe};
+use rsw_sandbox::{Launch, Launched};
+use rsw_schemas::exit;
+use rsw_schemas::wire::Isolation;
+
+use super::Context;
+use crate::cli::{Run, RunIsolation};
+use crate::project::Project;
+use crate::swarm::{self, os_error};
+use crate::view::error::CliError;
+
+pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
+    let topology = rsw_config::resolve(&context.load(|_| {})?);
+    let project = Project::new(&topology.project, &topology.folder);
+    // Says it well if nothing runs.
+    context.client()?;
+    let folder = std::env::current_dir().map_err(|error| failed("the working folder", &error))?;
+    let section = AgentSection { command: args.command.clone(), ..Default::default() };
+    let (program, words) = swarm::agent_program(&section, &folder)?;
+    let name = args.name.clone().unwrap_or_else(|| name_of(&program));
+    let mut env = environment(&args.env)?;
+    env.insert("RSW_AGENT_NAME".into(), name.into());
+    let isolation = match args.isolation {
+        RunIsolation::Sandboxed => Isolation::Sandboxed,
+        RunIsolation::Strict => Isolation::Strict,
+        RunIsolation::None => {
+            env.insert("RSW_SOCKET".into(), project.socket_path().into());
+            let why = Command::new(&program).args(words).envs(env).exec();
+            return Err(failed(&program.display().to_string(), &why));
+        }
+    };
+    let socket = rsw_os::packet::connect(&project.socket_path()).map_err(os_error)?;
+    env.insert("RSW_SOCKET_FD".into(), socket.as_raw_fd().to_string().into());
+    let mut policy = swarm::confined(&project, &topology, isolation, &section, &program);
+    policy.read_paths = swarm::readable("--read", &folder, &args.read)?;
+    let signals = SignalPipe::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
+        .map_err(os_error)?;
+    let launch = Launch {
+        policy,
+        program,
+        args: words,
+        env,
+        keep_fds: vec![socket.as_fd()],
+        stdout: Stdio::inherit(),
+        stderr: Stdio::inherit(),
+    };
+    let launched = launch.spawn().map_err(|error| {
+        CliError::new(exit::FAILURE, "launch", error.to_string())
+            .hint("build the whole workspace: cargo build --release")
+    })?;
+    // From now on it is the program's alone: its end is seen as the agent's.
+    drop(socket);
+    launched.wait_applied().map_err(|error| {
+        CliError::new(exit::PERMISSION, "sandbox", error.to_string())
+            .hint("`runtime doctor` says what this machine lacks")
+    })?;
+    let ended = wait(&launched, signals)?;
+    if ended.code != Some(0) {
+        context.note(
+            "it ran confined: --read PATH lets it read more, --env NAME=VALUE gives it variables, \
+             --isolation none leaves it as it is",
+        );
+    }
+    Ok(code_of(ended))
+}
+
+/// Until the program ends; what is asked of this process is asked of it, and asked twice it is killed.
+fn wait(launched: &Launched, mut signals: SignalPipe) -> Result<Exit, CliError> {
+    let mut asked = false;
+    loop {
+        if let Some(exit) = pidfd::try_wait(&launched.pidfd).map_err(os_error)? {
+            return Ok(exit);
+        }
+        let mut fds = [
+            PollFd::new(launched.pidfd.as_fd(), Interest::READ),
+            PollFd::new(signals.as_fd(), Interest::READ),
+        ];
+        poll(&mut fds, None).map_err(os_error)?;
+        for signal in signals.drain() {
+            let signal = if asked { Signal::Kill } else { signal };
+            pidfd::send_signal(&launched.pidfd, signal).map_err(os_error)?;
+            asked = true;
+        }
+    }
+}
+
+/// As a shell says it.
+fn code_of(exit: Exit) -> u8 {
+    let code = exit.code.or(exit.signal.map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILURE)
+}
+
+fn name_of(program: &Path) -> String {
+    program.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn environment(words: &[String]) -> Result<BTreeMap<OsString, OsString>, CliError> {
+    let split = |word: &String| {
+        rsw_config::is_assignment(word)?;
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        Ok((name.into(), value.into()))
+    };
+    words.iter().map(split).collect::<Result<_, String>>().map_err(|reason| {
+        CliError::new(exit::USAGE, "usage", format!("--env: {reason}"))
+            .hint("such as --env LANG=C.UTF-8")
+    })
+}
+
+fn failed(object: &str, error: &std::io::Error) -> CliError {
+    CliError::new(exit::FAILURE, "run", format!("{object}: {error}"))
+}
