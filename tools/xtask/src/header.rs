@@ -1,5 +1,5 @@
-//! The C headers, made from the sources: `rsw.h` from the C library's functions by cbindgen, `rsw_layout.h` from the
-//! layouts of `rsw-schemas`. `--check` compares instead of writing.
+//! The C headers, made from the sources: `rsw.h` from the C library's functions by cbindgen, `rsw_layout.h` and
+//! `rsw_wire.h` from the layouts of `rsw-schemas`. `--check` compares instead of writing.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,23 @@ use std::path::{Path, PathBuf};
 use cbindgen::{
     Builder, Config, DocumentationLength, DocumentationStyle, ItemType, Language, Style,
 };
+use rsw_schemas::control::KernelState;
 use rsw_schemas::event::EventKind;
+use rsw_schemas::header::{HEADER_BYTES, MAGIC, REGION_ALIGN_BYTES, REGIONS_MAX, RegionKind};
 use rsw_schemas::layout::StructMap;
+use rsw_schemas::wire::{PACKET_BYTES_MAX, PACKET_MAGIC, PacketKind, RefusalCode, hello_flag};
+use rsw_schemas::{ABI_MAJOR, ABI_MINOR};
 
 const CAPI: &str = "runtime/capi";
 
 /// Made files, with what they must contain.
 fn made(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
     let folder = root.join(CAPI).join("include/rsw");
-    Ok(vec![(folder.join("rsw.h"), functions(root)?), (folder.join("rsw_layout.h"), layouts())])
+    Ok(vec![
+        (folder.join("rsw.h"), functions(root)?),
+        (folder.join("rsw_layout.h"), layouts()),
+        (folder.join("rsw_wire.h"), wire()),
+    ])
 }
 
 /// Writes the headers.
@@ -215,26 +223,21 @@ const ASSERT_HEAD: &str = "\
 /* What the library was compiled with. */
 ";
 
-/// Layouts of the wire and of pages are not a reader's business.
-fn is_of_the_plane(map: &StructMap) -> bool {
-    let wire = [
-        "MailboxPage",
-        "RecorderPage",
-        "Packet",
-        "Hello",
-        "Welcome",
-        "Refused",
-        "PlaneChanged",
-        "AgentReport",
-        "KernelReady",
-        "ProcessText",
-        "TickMark",
-        "AgentSeat",
-        "GenerationNote",
-        "Admitted",
-    ];
-    !wire.contains(&map.name)
-}
+/// What a client and the gateway say to each other.
+const CLIENT_PACKETS: [&str; 6] =
+    ["Packet", "Hello", "Welcome", "Refused", "PlaneChanged", "AgentReport"];
+
+/// Pages, and what processes of one swarm say among themselves: nobody else's business.
+const INTERNAL: [&str; 8] = [
+    "MailboxPage",
+    "RecorderPage",
+    "KernelReady",
+    "ProcessText",
+    "TickMark",
+    "AgentSeat",
+    "GenerationNote",
+    "Admitted",
+];
 
 fn layouts() -> String {
     let mut out = String::from(LAYOUT_HEAD);
@@ -243,10 +246,68 @@ fn layouts() -> String {
         let upper = name.to_uppercase();
         let _ = writeln!(out, "#define RSW_EVENT_{upper} {}", kind as u16);
     }
+    out.push_str("\n/* Version of planes and packets. */\n");
+    let _ = writeln!(out, "#define RSW_ABI_MAJOR {ABI_MAJOR}\n#define RSW_ABI_MINOR {ABI_MINOR}");
+    out.push_str("\n/* The first bytes of a plane, and how its header and its regions lie. */\n");
+    let _ = writeln!(out, "#define RSW_PLANE_MAGIC \"{}\"", MAGIC.escape_ascii());
+    let _ = writeln!(out, "#define RSW_PLANE_HEADER_BYTES {HEADER_BYTES}");
+    let _ = writeln!(out, "#define RSW_REGION_ALIGN_BYTES {REGION_ALIGN_BYTES}");
+    let _ = writeln!(out, "#define RSW_REGIONS_MAX {REGIONS_MAX}");
+    out.push_str("\n/* Kinds of regions. */\n");
+    numbers(&mut out, "REGION", RegionKind::ALL.map(|kind| (kind, kind as u32)));
+    out.push_str("\n/* What the kernel says in the state word of its control lines. */\n");
+    let states = (1..).map_while(|word| Some((KernelState::from_word(word)?, word as u32)));
+    numbers(&mut out, "KERNEL", states);
     out.push('\n');
+    let hidden =
+        |map: &StructMap| CLIENT_PACKETS.contains(&map.name) || INTERNAL.contains(&map.name);
+    structs(&mut out, |map| !hidden(map));
+    out.push_str("\n#endif /* RSW_LAYOUT_H */\n");
+    out
+}
+
+fn wire() -> String {
+    let mut out = String::from(WIRE_HEAD);
+    let _ = writeln!(out, "#define RSW_PACKET_MAGIC UINT32_C({PACKET_MAGIC:#x})");
+    let _ = writeln!(out, "#define RSW_PACKET_BYTES_MAX {PACKET_BYTES_MAX}");
+    out.push_str("\n/* What a packet says; its body is the struct of that name. */\n");
+    // The numbers of the client's packets come first, without a gap; those among ourselves begin at 16.
+    let kinds = (1..).map_while(|number| Some((PacketKind::from_u32(number)?, number)));
+    numbers(&mut out, "PACKET", kinds);
+    out.push_str("\n/* Flags of a hello. */\n");
+    let _ = writeln!(out, "#define RSW_HELLO_OBSERVER {}", hello_flag::OBSERVER);
+    let _ = writeln!(out, "#define RSW_HELLO_WAKE_FD {}", hello_flag::WAKE_FD);
+    out.push_str("\n/* Why a client is refused. */\n");
+    let codes = [
+        RefusalCode::Layout,
+        RefusalCode::Protocol,
+        RefusalCode::Full,
+        RefusalCode::Permission,
+        RefusalCode::NotRunning,
+    ];
+    numbers(&mut out, "REFUSED", codes.map(|code| (code, code as u32)));
+    out.push('\n');
+    structs(&mut out, |map| CLIENT_PACKETS.contains(&map.name));
+    out.push_str("\n#endif /* RSW_WIRE_H */\n");
+    out
+}
+
+/// One line for each variant of an enum, by the name that Rust has for it.
+fn numbers<T: std::fmt::Debug>(
+    out: &mut String,
+    prefix: &str,
+    variants: impl IntoIterator<Item = (T, u32)>,
+) {
+    for (variant, number) in variants {
+        let upper = c_name(&format!("{variant:?}")).trim_start_matches("rsw_").to_uppercase();
+        let _ = writeln!(out, "#define RSW_{prefix}_{upper} {number}");
+    }
+}
+
+/// The structs of those layouts, and behind them what the compiler has to agree with.
+fn structs(out: &mut String, wanted: impl Fn(&StructMap) -> bool) {
     let mut asserts = String::new();
-    let maps: Vec<&StructMap> =
-        rsw_schemas::STRUCTS.iter().filter(|map| is_of_the_plane(map)).collect();
+    let maps: Vec<&StructMap> = rsw_schemas::STRUCTS.iter().filter(|map| wanted(map)).collect();
     // C wants the inner struct before the outer one; the list has readers in mind.
     let mut done: Vec<&str> = Vec::new();
     while done.len() < maps.len() {
@@ -259,12 +320,10 @@ fn layouts() -> String {
         };
         let Some(map) = maps.iter().find(ready) else { break };
         done.push(map.name);
-        one_struct(&mut out, &mut asserts, map);
+        one_struct(out, &mut asserts, map);
     }
     out.push_str("/* What Rust has. */\n");
     out.push_str(&asserts);
-    out.push_str("\n#endif /* RSW_LAYOUT_H */\n");
-    out
 }
 
 fn one_struct(out: &mut String, asserts: &mut String, map: &StructMap) {
@@ -363,4 +422,39 @@ const LAYOUT_HEAD: &str = "\
 #endif
 
 /* Kinds of events; the payload is the struct of that name (of joined and left: rsw_presence). */
+";
+
+const WIRE_HEAD: &str = "\
+/* rsw_wire.h: what a client and the gateway of a swarm say to each other.
+ *
+ * Made by `cargo xtask header` from schemas/src; do not edit. Byte order is the machine's.
+ *
+ * Packets go over a SOCK_SEQPACKET socket of the Unix domain: swarm.sock in the swarm's run directory (`runtime ps --json`
+ * names it), or the connected one that a launched agent inherits and RSW_SOCKET_FD names. A packet is one message: struct
+ * rsw_packet, then the body that its kind names, with exactly len_bytes; descriptors come beside it (SCM_RIGHTS). Whoever
+ * receives one checks magic, kind, length and the number of descriptors, and ends the connection if one of them is wrong.
+ *
+ * client                       gateway
+ *   hello            ------>             once, within 5 s; from an inherited socket also after the gateway was restarted
+ *                    <------ welcome     plane; mailbox unless agent_id is 0; eventfd if wake_fd is 1: in this order
+ *                    <------ refused     instead; then the socket closes
+ *                    <------ plane_changed   plane: the kernel was restarted, any number of times
+ *                    <------ welcome     again, on an inherited socket: the gateway was restarted; all of it is new
+ *   agent_report     ------>             any time after the welcome, at most 64 a second; not from an observer
+ *
+ * The end of the socket means that the gateway is gone: who came by the public one connects again, after a second; for who
+ * inherited one, the swarm has ended. The gateway admits its own user alone (SO_PEERCRED), and 64 newcomers a second. A plane
+ * is a sealed memory file; the client checks seals, size, magic, layout hash, checksum and every region before it reads.
+ *
+ * Version: abi_major and layout_hash of the hello. Where either is not the gateway's it answers refused, with code
+ * RSW_REFUSED_LAYOUT and both of its own. The hash covers every struct here and in rsw_layout.h by name, size and place of each
+ * field; a change in what is said when, or in a number below, raises abi_major. abi_minor counts additions that old clients do
+ * not notice.
+ */
+#ifndef RSW_WIRE_H
+#define RSW_WIRE_H
+
+#include \"rsw_layout.h\"
+
+/* First word of every packet, and the size that none exceeds. */
 ";

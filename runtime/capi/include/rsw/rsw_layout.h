@@ -29,6 +29,30 @@
 #define RSW_EVENT_GENERATION 12
 #define RSW_EVENT_ANNOTATION 13
 
+/* Version of planes and packets. */
+#define RSW_ABI_MAJOR 0
+#define RSW_ABI_MINOR 1
+
+/* The first bytes of a plane, and how its header and its regions lie. */
+#define RSW_PLANE_MAGIC "RSWPLANE"
+#define RSW_PLANE_HEADER_BYTES 4096
+#define RSW_REGION_ALIGN_BYTES 4096
+#define RSW_REGIONS_MAX 8
+
+/* Kinds of regions. */
+#define RSW_REGION_CONTROL 1
+#define RSW_REGION_COUNTERS 2
+#define RSW_REGION_BOARD 3
+#define RSW_REGION_RING 4
+#define RSW_REGION_FIELDS 5
+#define RSW_REGION_BATCHES 6
+
+/* What the kernel says in the state word of its control lines. */
+#define RSW_KERNEL_STARTING 1
+#define RSW_KERNEL_RUNNING 2
+#define RSW_KERNEL_FINISHED 3
+#define RSW_KERNEL_STOPPED 4
+
 /* Where one region lies. */
 struct rsw_region {
     /* A RegionKind as its number. */
