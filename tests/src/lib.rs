@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod c;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -1,50 +1,12 @@
 //! The C library from outside: headers through real compilers, C programs against a real swarm.
 
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Command, Stdio};
 
-use rsw_attach::codec::{self, Incoming};
-use rsw_os::packet;
-use rsw_schemas::text;
-use rsw_schemas::wire::{PacketKind, RefusalCode, Refused};
-use rsw_tests::{Done, Place, binary, kill, wait_until};
-
-/// A swarm that is quick to start and has something to say.
-const SWARM: &str = "[field]\nsize = [32, 32]\n[tick]\nrate_hz = 200\n[metrics]\nbatch_ticks = 4\n\
-                     [sync]\nwindow_ticks = 32\nreport_ticks = 16\n[source.a]\nat = [9, 9]\n\
-                     frequency = 0.05\n[agent.watcher]\nreplicas = 2\n";
-
-/// Everything as it is installed, once for all tests here.
-fn prefix() -> &'static Path {
-    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
-    PREFIX.get_or_init(|| {
-        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("capi-prefix");
-        let mut install = Command::new(binary("xtask"));
-        good(install.args(["install", "--prefix"]).arg(&prefix));
-        prefix
-    })
-}
-
-/// Runs a command that must end well.
-fn good(command: &mut Command) -> Done {
-    let done = Done::of(command.output().expect("a command that can be started"));
-    assert_eq!(done.code, 0, "{command:?}\n{}\n{}", done.stdout, done.stderr);
-    done
-}
-
-fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
-}
-
-fn c_compiler(standard: &str) -> Command {
-    let mut command = Command::new("gcc");
-    command.args([standard, "-D_GNU_SOURCE", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1"]);
-    command.arg("-I").arg(prefix().join("include"));
-    command
-}
+use rsw_tests::c::{
+    Door, Leash, SWARM, c_compiler, command, compile_with, good, prefix, source, swarm,
+};
+use rsw_tests::{Place, binary, wait_until};
 
 /// Compiles an example in C++ into the place's folder, against the shared library.
 fn cpp_example(place: &Place, name: &str) -> PathBuf {
@@ -58,42 +20,8 @@ fn cpp_example(place: &Place, name: &str) -> PathBuf {
     to
 }
 
-/// Compiles a C program into the place's folder, against the shared library.
-fn compile(place: &Place, path: &str) -> PathBuf {
-    compile_with(c_compiler("-std=c11"), place, path)
-}
-
-fn compile_with(mut command: Command, place: &Place, path: &str) -> PathBuf {
-    let from = source(path);
-    let to = place.folder().join(from.file_stem().expect("a name"));
-    let lib = prefix().join("lib");
-    command.arg("-o").arg(&to).arg(&from).arg("-L").arg(&lib);
-    command.arg(format!("-Wl,-rpath,{}", lib.display())).args(["-lrsw", "-lpthread"]);
-    good(&mut command);
-    to
-}
-
-fn test_program(place: &Place, name: &str) -> PathBuf {
-    compile(place, &format!("tests/tests/capi/{name}.c"))
-}
-
 fn example(place: &Place, name: &str) -> PathBuf {
-    compile(place, &format!("agent-proc/examples/c/{name}.c"))
-}
-
-/// A program in the swarm's folder, with its environment.
-fn command(place: &Place, program: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(place.folder());
-    command.env("XDG_RUNTIME_DIR", place.run_base().parent().expect("a folder"));
-    command.stdin(Stdio::null());
-    command
-}
-
-fn swarm() -> Place {
-    let place = Place::new();
-    place.write("swarm.toml", SWARM);
-    place
+    Door::Library.compile(place, &format!("agent-proc/examples/c/{name}.c"))
 }
 
 #[test]
@@ -317,7 +245,7 @@ fn a_c_agent_runs_in_the_sandbox_and_reports() {
 #[test]
 fn every_mistake_of_a_caller_is_an_error() {
     let place = swarm();
-    let hostile = test_program(&place, "hostile");
+    let hostile = Door::Library.test_program(&place, "hostile");
     place.up(&[]);
     assert_eq!(good(&mut command(&place, &hostile, &[])).stdout, "hostile: ok\n");
     let valgrind = Command::new("valgrind").arg("--version").output();
@@ -325,56 +253,6 @@ fn every_mistake_of_a_caller_is_an_error() {
         let mut checked = command(&place, Path::new("valgrind"), &["-q", "--error-exitcode=9"]);
         good(checked.args(["--leak-check=full", "--errors-for-leak-kinds=definite"]).arg(&hostile));
     }
-}
-
-#[test]
-fn twenty_four_threads_poll_one_swarm() {
-    let place = swarm();
-    let threads = test_program(&place, "threads");
-    place.up(&[]);
-    assert_eq!(good(&mut command(&place, &threads, &["24", "1000"])).stdout, "threads: ok\n");
-    place.ok(&["down"]);
-    place.verified();
-}
-
-#[test]
-fn a_polling_agent_follows_restarts_of_the_kernel() {
-    follows_restarts(&["3"]);
-}
-
-/// The same in an event loop, which sleeps in `poll` on the library's descriptor.
-#[test]
-fn an_event_loop_follows_restarts_of_the_kernel() {
-    follows_restarts(&["3", "fd"]);
-}
-
-fn follows_restarts(words: &[&str]) {
-    let place = swarm();
-    let follow = test_program(&place, "follow");
-    place.up(&[]);
-    let said = place.folder().join("said");
-    let out = std::fs::File::create(&said).expect("a file");
-    let mut child = command(&place, &follow, words)
-        .stdout(out)
-        .stderr(Stdio::piped())
-        .spawn()
-        .map(Leash)
-        .expect("the follower");
-    let said = || std::fs::read_to_string(&said).expect("what it said");
-    wait_until("it follows", || said().contains("following"));
-    for generation in 2..=4 {
-        let kernel = place.process("kernel")["pid"].as_u64().expect("a pid");
-        kill(kernel as u32);
-        wait_until("it goes on", || {
-            assert!(child.0.try_wait().expect("its state").is_none() || said().contains(": ok"));
-            said().contains(&format!("generation {generation} at "))
-        });
-        wait_until("the kernel runs", || place.process("kernel")["state"] == "running");
-    }
-    wait_until("it ends", || child.0.try_wait().expect("its state").is_some());
-    assert!(said().contains("follow: ok"), "{}", said());
-    place.ok(&["down"]);
-    place.verified();
 }
 
 /// The headers in `capi/old` are those of the library before it had `rsw_wake_fd`; a program that was built with them runs on.
@@ -429,106 +307,6 @@ fn thirty_two_agents_of_others_report_side_by_side() {
     wait_until("all of them are gone", || left(&place.json(&["ps"]).to_string()));
     place.down_and_gone(&[]);
     place.verified();
-}
-
-/// A process that does not outlive its test.
-struct Leash(Child);
-
-impl Drop for Leash {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn attaching_again_and_again_leaves_nothing_behind() {
-    let place = swarm();
-    let churn = test_program(&place, "churn");
-    place.up(&[]);
-    let fds = |name: &str| {
-        let pid = place.process(name)["pid"].as_u64().expect("a pid");
-        std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count()
-    };
-    // The gateway connects to its agents' subscriptions when it lends next: let it finish that.
-    good(&mut command(&place, &churn, &["5"]));
-    wait_until("frames were lent", || place.tick() > 400);
-    let before = (fds("gateway"), fds("kernel"));
-    let done = good(&mut command(&place, &churn, &["150"]));
-    assert!(done.stdout.ends_with("churn: ok\n"), "{}", done.stdout);
-    wait_until("the gateway has noticed", || (fds("gateway"), fds("kernel")) == before);
-    place.ok(&["down"]);
-    place.verified();
-}
-
-/// What knocking at a socket answers: status and words.
-fn knock(place: &Place, program: &Path, socket: &Path) -> (i32, String) {
-    let socket = socket.to_str().expect("a plain path");
-    let done = good(&mut command(place, program, &[socket]));
-    let (status, words) = done.stdout.split_once('\n').expect("two lines");
-    (status.parse().expect("a status"), words.to_owned())
-}
-
-#[test]
-fn four_ways_of_not_being_there_are_told_apart() {
-    let place = Place::new();
-    let program = test_program(&place, "knock");
-    let run_dir = place.folder().join("run-dir");
-    std::fs::create_dir(&run_dir).expect("a folder");
-    let socket = run_dir.join("swarm.sock");
-    let (status, words) = knock(&place, &program, &socket);
-    assert_eq!(status, -5, "absent: {words}");
-    std::fs::write(run_dir.join("lock"), std::process::id().to_string()).expect("a lock");
-    let (status, words) = knock(&place, &program, &socket);
-    assert_eq!(status, -9, "not there yet: {words}");
-    // Nobody has the highest pid that a 64-bit machine may give away.
-    std::fs::write(run_dir.join("lock"), "4194303").expect("a lock");
-    drop(packet::listen(&socket).expect("a socket"));
-    let (status, words) = knock(&place, &program, &socket);
-    assert_eq!(status, -8, "dead: {words}");
-    assert!(words.contains("runtime up"), "{words}");
-    if std::fs::metadata(&run_dir).expect("a folder").uid() == 0 {
-        chown(&socket, Some(1234), None).expect("another owner");
-        let (status, words) = knock(&place, &program, &socket);
-        assert_eq!(status, -7, "another user's: {words}");
-        assert!(words.contains("1234"), "{words}");
-    }
-    // And of a folder without any swarm, by its name.
-    let done = good(&mut command(&place, &program, &[]));
-    assert!(done.stdout.starts_with("-5\nno swarm runs in "), "{}", done.stdout);
-}
-
-#[test]
-fn a_swarm_of_another_build_is_refused_with_both_versions() {
-    let place = Place::new();
-    let program = test_program(&place, "knock");
-    let socket = place.folder().join("other.sock");
-    let listener = packet::listen(&socket).expect("a socket");
-    let gateway = std::thread::spawn(move || {
-        let refused = Refused {
-            code: RefusalCode::Layout as u32,
-            abi_major: 9,
-            abi_minor: 8,
-            reserved: 0,
-            layout_hash: 0xfeed,
-            text: text::pack("run programs of one build"),
-        };
-        let mut guest = None;
-        wait_until("somebody knocks", || {
-            guest = packet::accept(&listener).expect("a listener");
-            guest.is_some()
-        });
-        let guest = guest.expect("a guest");
-        wait_until("it says hello", || {
-            matches!(codec::recv(guest.as_fd(), 0), Ok(Incoming::Packet(_)))
-        });
-        codec::send(guest.as_fd(), PacketKind::Refused, &refused, &[]).expect("an answer")
-    });
-    let (status, words) = knock(&place, &program, &socket);
-    assert_eq!(status, -6, "{words}");
-    assert!(words.contains("abi 9.8 layout 000000000000feed"), "{words}");
-    assert!(words.contains(&format!("{:016x}", rsw_schemas::LAYOUT_HASH)), "{words}");
-    assert_eq!(gateway.join().expect("the gateway"), codec::Sent::Done);
 }
 
 /// The blocks of a language in a section of the README.

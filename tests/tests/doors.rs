@@ -1,0 +1,242 @@
+//! The same cases through both doors from C into a swarm: the library, and the header that links nothing.
+
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+use std::process::Stdio;
+
+use rsw_attach::codec::{self, Incoming};
+use rsw_os::packet;
+use rsw_schemas::text;
+use rsw_schemas::wire::{PacketKind, RefusalCode, Refused};
+use rsw_tests::c::{Door, Leash, SWARM, c_compiler, command, good, source, swarm};
+use rsw_tests::{Place, kill, wait_until};
+
+#[test]
+fn every_mistake_with_an_argument_is_an_error() {
+    let place = swarm();
+    let programs = Door::ALL.map(|door| door.test_program(&place, "mistakes"));
+    place.up(&[]);
+    for program in &programs {
+        assert_eq!(good(&mut command(&place, program, &[])).stdout, "mistakes: ok\n");
+    }
+}
+
+#[test]
+fn both_doors_see_the_same_board_and_the_same_events() {
+    let place = swarm();
+    let example = |name: &str| {
+        let path = format!("agent-proc/examples/c/{name}.c");
+        Door::ALL.map(|door| door.compile(&place, &path))
+    };
+    let (boards, tails) = (example("watch-board"), example("tail-events"));
+    place.up(&[]);
+    let names = |program| {
+        let told = good(&mut command(&place, program, &[])).stdout;
+        let rows = told.lines().map(|line| line.split(['=', ' ']).next().map(str::to_owned));
+        rows.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&boards[0]), names(&boards[1]));
+    let [library, reader] =
+        tails.each_ref().map(|program| good(&mut command(&place, program, &["500"])).stdout);
+    assert!(library.ends_with("received 500, lost 0\n"), "{library}");
+    assert_eq!(library, reader);
+    place.ok(&["down"]);
+    place.verified();
+}
+
+#[test]
+fn twenty_four_threads_poll_one_swarm() {
+    let place = swarm();
+    let programs = Door::ALL.map(|door| door.test_program(&place, "threads"));
+    place.up(&[]);
+    for program in &programs {
+        let told = good(&mut command(&place, program, &["24", "1000"])).stdout;
+        assert_eq!(told, "threads: ok\n");
+    }
+    place.ok(&["down"]);
+    place.verified();
+}
+
+#[test]
+fn a_polling_agent_follows_restarts_of_the_kernel() {
+    follows_restarts(Door::Library, &["3"]);
+}
+
+/// The same in an event loop, which sleeps in `poll` on the library's descriptor.
+#[test]
+fn an_event_loop_follows_restarts_of_the_kernel() {
+    follows_restarts(Door::Library, &["3", "fd"]);
+}
+
+#[test]
+fn a_program_that_links_nothing_follows_restarts_of_the_kernel() {
+    follows_restarts(Door::Reader, &["3"]);
+}
+
+/// The same by one that never waits on the ring: it looks for a restart by itself.
+#[test]
+fn a_program_that_links_nothing_and_never_waits_follows_restarts_of_the_kernel() {
+    follows_restarts(Door::Reader, &["3", "looks"]);
+}
+
+fn follows_restarts(door: Door, words: &[&str]) {
+    let place = swarm();
+    let follow = door.test_program(&place, "follow");
+    place.up(&[]);
+    let said = place.folder().join("said");
+    let out = std::fs::File::create(&said).expect("a file");
+    let mut child = command(&place, &follow, words)
+        .stdout(out)
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Leash)
+        .expect("the follower");
+    let said = || std::fs::read_to_string(&said).expect("what it said");
+    wait_until("it follows", || said().contains("following"));
+    for generation in 2..=4 {
+        if generation == 3 {
+            // Who hears of restarts is gone itself: everybody comes again, and hears of what was missed.
+            kill(place.pid("gateway"));
+            wait_until("the gateway runs", || place.process("gateway")["state"] == "running");
+        }
+        kill(place.pid("kernel"));
+        wait_until("it goes on", || {
+            assert!(child.0.try_wait().expect("its state").is_none() || said().contains(": ok"));
+            said().contains(&format!("generation {generation} at "))
+        });
+        wait_until("the kernel runs", || place.process("kernel")["state"] == "running");
+    }
+    wait_until("it ends", || child.0.try_wait().expect("its state").is_some());
+    assert!(said().contains("follow: ok"), "{}", said());
+    place.ok(&["down"]);
+    place.verified();
+}
+
+#[test]
+fn attaching_again_and_again_leaves_nothing_behind() {
+    let place = swarm();
+    let programs = Door::ALL.map(|door| door.test_program(&place, "churn"));
+    place.up(&[]);
+    let fds = |name: &str| {
+        let pid = place.process(name)["pid"].as_u64().expect("a pid");
+        std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count()
+    };
+    // The gateway connects to its agents' subscriptions when it lends next: let it finish that.
+    good(&mut command(&place, &programs[0], &["5"]));
+    wait_until("frames were lent", || place.tick() > 400);
+    let before = (fds("gateway"), fds("kernel"));
+    for churn in &programs {
+        let done = good(&mut command(&place, churn, &["150"]));
+        assert!(done.stdout.ends_with("churn: ok\n"), "{}", done.stdout);
+        wait_until("the gateway has noticed", || (fds("gateway"), fds("kernel")) == before);
+    }
+    place.ok(&["down"]);
+    place.verified();
+}
+
+/// On a socket that it inherits, as the supervisor's child: rings need no file, so the strictest isolation will do.
+#[test]
+fn a_program_that_links_nothing_runs_in_the_sandbox() {
+    for isolation in ["sandboxed", "strict"] {
+        let place = Place::new();
+        let program = place.folder().join("tail");
+        let mut gcc = c_compiler("-std=c11");
+        gcc.arg("-include").arg(source("tests/tests/capi/as_reader.h")).arg("-o").arg(&program);
+        good(gcc.arg(source("agent-proc/examples/c/tail-events.c")));
+        let agent = format!("[agent.tail]\ncommand = [\"./tail\"]\nisolation = \"{isolation}\"\n");
+        place.write("swarm.toml", &format!("{SWARM}{agent}"));
+        place.up(&[]);
+        wait_until("it reads", || {
+            place.ok(&["logs", "tail", "-n", "50"]).stdout.contains(" kind 1 ")
+        });
+        let (kernel, generation) = (place.pid("kernel"), place.generation());
+        kill(kernel);
+        wait_until("it goes on in the next generation", || {
+            let told = place.ok(&["logs", "tail", "-n", "100000"]).stdout;
+            assert!(!told.contains("lost "), "{told}");
+            told.contains(&format!("generation {}\n", generation + 1))
+        });
+        assert_eq!(place.process("tail")["restarts"], 0);
+        place.down_and_gone(&[]);
+        place.verified();
+    }
+}
+
+/// What knocking at a socket answers: status and words.
+fn knock(place: &Place, program: &Path, socket: &Path) -> (i32, String) {
+    let socket = socket.to_str().expect("a plain path");
+    let done = good(&mut command(place, program, &[socket]));
+    let (status, words) = done.stdout.split_once('\n').expect("two lines");
+    (status.parse().expect("a status"), words.to_owned())
+}
+
+#[test]
+fn four_ways_of_not_being_there_are_told_apart() {
+    Door::ALL.into_iter().for_each(four_ways_of_not_being_there);
+}
+
+fn four_ways_of_not_being_there(door: Door) {
+    let place = Place::new();
+    let program = door.test_program(&place, "knock");
+    let run_dir = place.folder().join("run-dir");
+    std::fs::create_dir(&run_dir).expect("a folder");
+    let socket = run_dir.join("swarm.sock");
+    let (status, words) = knock(&place, &program, &socket);
+    assert_eq!(status, -5, "absent: {words}");
+    std::fs::write(run_dir.join("lock"), std::process::id().to_string()).expect("a lock");
+    let (status, words) = knock(&place, &program, &socket);
+    assert_eq!(status, -9, "not there yet: {words}");
+    // Nobody has the highest pid that a 64-bit machine may give away.
+    std::fs::write(run_dir.join("lock"), "4194303").expect("a lock");
+    drop(packet::listen(&socket).expect("a socket"));
+    let (status, words) = knock(&place, &program, &socket);
+    assert_eq!(status, -8, "dead: {words}");
+    assert!(words.contains("runtime up"), "{words}");
+    if std::fs::metadata(&run_dir).expect("a folder").uid() == 0 {
+        chown(&socket, Some(1234), None).expect("another owner");
+        let (status, words) = knock(&place, &program, &socket);
+        assert_eq!(status, -7, "another user's: {words}");
+        assert!(words.contains("1234"), "{words}");
+    }
+    // And of a folder without any swarm, by its name.
+    let done = good(&mut command(&place, &program, &[]));
+    assert!(done.stdout.starts_with("-5\nno swarm runs in "), "{}", done.stdout);
+}
+
+#[test]
+fn a_swarm_of_another_build_is_refused_with_both_versions() {
+    Door::ALL.into_iter().for_each(refused_by_another_build);
+}
+
+fn refused_by_another_build(door: Door) {
+    let place = Place::new();
+    let program = door.test_program(&place, "knock");
+    let socket = place.folder().join("other.sock");
+    let listener = packet::listen(&socket).expect("a socket");
+    let gateway = std::thread::spawn(move || {
+        let refused = Refused {
+            code: RefusalCode::Layout as u32,
+            abi_major: 9,
+            abi_minor: 8,
+            reserved: 0,
+            layout_hash: 0xfeed,
+            text: text::pack("run programs of one build"),
+        };
+        let mut guest = None;
+        wait_until("somebody knocks", || {
+            guest = packet::accept(&listener).expect("a listener");
+            guest.is_some()
+        });
+        let guest = guest.expect("a guest");
+        wait_until("it says hello", || {
+            matches!(codec::recv(guest.as_fd(), 0), Ok(Incoming::Packet(_)))
+        });
+        codec::send(guest.as_fd(), PacketKind::Refused, &refused, &[]).expect("an answer")
+    });
+    let (status, words) = knock(&place, &program, &socket);
+    assert_eq!(status, -6, "{words}");
+    assert!(words.contains("abi 9.8 layout 000000000000feed"), "{words}");
+    assert!(words.contains(&format!("{:016x}", rsw_schemas::LAYOUT_HASH)), "{words}");
+    assert_eq!(gateway.join().expect("the gateway"), codec::Sent::Done);
+}
