@@ -272,6 +272,15 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// An example of this build, in Rust.
+pub fn rust_example(name: &str) -> PathBuf {
+    let runtime = binary("runtime");
+    let path = runtime.with_file_name("examples").join(name);
+    let way_out = "run `cargo build --release --workspace --examples` first";
+    assert!(path.is_file(), "{} is missing: {way_out}", path.display());
+    path
+}
+
 /// Waits until something is so; panics with `what` if it never is.
 pub fn wait_until(what: &str, so: impl FnMut() -> bool) {
     assert!(waited(so), "never happened: {what}");

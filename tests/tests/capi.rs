@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use rsw_tests::c::{
     Door, Leash, SWARM, c_compiler, command, compile_with, good, prefix, source, swarm,
 };
-use rsw_tests::{Place, binary, wait_until};
+use rsw_tests::{Done, Place, binary, rust_example, wait_until};
 
 /// Compiles an example in C++ into the place's folder, against the shared library.
 fn cpp_example(place: &Place, name: &str) -> PathBuf {
@@ -169,6 +169,38 @@ fn the_examples_in_cpp_say_what_those_in_c_say() {
     let reports = run(4, &["5"]);
     assert_eq!(reports.lines().count(), 5, "{reports}");
     down_with_the_same_matrices(&place, &reports);
+}
+
+#[test]
+fn the_examples_in_rust_say_what_those_in_c_say() {
+    let place = swarm();
+    let names = ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
+    let in_c = ["watch-board", "tail-events"].map(|name| example(&place, name));
+    place.up(&[]);
+    let run = |at: usize, args: &[&str]| {
+        good(&mut command(&place, &rust_example(names[at]), args)).stdout
+    };
+    let cells = |board: &str| -> Vec<String> {
+        board.lines().filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
+    };
+    let board = run(0, &[]);
+    assert!(board.lines().last().is_some_and(|line| line.contains(" cells of ticks ")), "{board}");
+    let board_in_c = good(&mut command(&place, &in_c[0], &[])).stdout;
+    assert_eq!(cells(&board), cells(&board_in_c));
+    assert_eq!(run(1, &["500"]), good(&mut command(&place, &in_c[1], &["500"])).stdout);
+    assert!(run(2, &["rust.pgm"]).starts_with("ci 32 x 32, "));
+    let image = std::fs::read(place.folder().join("rust.pgm")).expect("the image");
+    assert_eq!(image.len(), "P5\n32 32\n255\n".len() + 32 * 32);
+    assert_eq!(run(3, &["3"]).matches(", 8 rows, mean ci ").count(), 3);
+
+    // It is seen while it runs.
+    let mut agent = command(&place, &rust_example(names[4]), &["5"]);
+    let agent = agent.env("RSW_AGENT_NAME", "rusty").stdout(Stdio::piped()).spawn();
+    let agent = agent.expect("the agent");
+    wait_until("ps shows it", || place.json(&["ps"]).to_string().contains("\"rusty\""));
+    let done = Done::of(agent.wait_with_output().expect("its end"));
+    assert_eq!((done.code, done.stdout.lines().count()), (0, 5), "{}", done.stdout);
+    down_with_the_same_matrices(&place, &done.stdout);
 }
 
 /// Without an installation of its own: the package where it is, the library where it was installed.

@@ -10,7 +10,7 @@ use rsw_os::packet;
 use rsw_schemas::text;
 use rsw_schemas::wire::{PacketKind, RefusalCode, Refused};
 use rsw_tests::c::{Door, Leash, SWARM, c_compiler, command, good, source, swarm};
-use rsw_tests::{Place, kill, wait_until};
+use rsw_tests::{Place, kill, rust_example, wait_until};
 
 #[test]
 fn every_mistake_with_an_argument_is_an_error() {
@@ -161,6 +161,36 @@ fn a_program_that_links_nothing_runs_in_the_sandbox() {
         place.down_and_gone(&[]);
         place.verified();
     }
+}
+
+/// The example in Rust keeps the same account through the same restarts, of the gateway too.
+#[test]
+fn the_example_in_rust_follows_restarts_without_a_loss() {
+    let place = swarm();
+    place.up(&[]);
+    let said = place.folder().join("said");
+    let out = std::fs::File::create(&said).expect("a file");
+    let mut tail = command(&place, &rust_example("tail-events"), &[]);
+    let mut tail = tail.stdout(out).spawn().map(Leash).expect("the example");
+    let said = || std::fs::read_to_string(&said).expect("what it said");
+    for generation in 2..=3 {
+        if generation == 3 {
+            kill(place.pid("gateway"));
+            wait_until("the gateway runs", || place.process("gateway")["state"] == "running");
+        }
+        kill(place.pid("kernel"));
+        wait_until("it goes on", || said().contains(&format!("\ngeneration {generation}\n")));
+    }
+    place.ok(&["down"]);
+    wait_until("it ends", || tail.0.try_wait().expect("its state").is_some());
+    let said = said();
+    let sequences: Vec<u64> =
+        said.lines().filter_map(|line| line.split_once(" kind ")?.0.parse().ok()).collect();
+    assert!(sequences.iter().copied().eq(0..sequences.len() as u64), "from the first on, no gap");
+    let account = format!("received {}, lost 0\n", sequences.len());
+    assert!(said.ends_with(&account), "{account}");
+    let (published, _, _) = place.verified();
+    assert_eq!(published, sequences.len() as u64, "to the last one");
 }
 
 /// What knocking at a socket answers: status and words.

@@ -17,14 +17,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use bytemuck::Zeroable;
-use rsw_os::{memfd, process};
+use rsw_os::{clock, memfd, process};
 use rsw_plane::{
     AttachError, CellSpec, CellValue, EventHead, PlaneReader, PlaneSpec, PlaneWriter, PolledBatch,
     StartAt, Value,
 };
 use rsw_schemas::board::CellType;
-use rsw_schemas::control::KernelState;
+use rsw_schemas::control::{ControlLines, KernelState};
 use rsw_schemas::event::{EventKind, Slot};
+use rsw_schemas::header::RegionKind;
 use rsw_tests::c::{Door, command, good, source};
 use rsw_tests::{Done, Place};
 
@@ -201,7 +202,7 @@ fn planes() -> Vec<Vec<u8>> {
         planes.push(patches::forged(3, &random.input(count)));
     }
     // The stamps lie, and nothing else: such a ring is read.
-    let ring = forge::region(rsw_schemas::header::RegionKind::Ring).start;
+    let ring = forge::region(RegionKind::Ring).start;
     for _ in 0..300 {
         let mut bytes = forge::genuine().to_vec();
         for slot in 0..forge::SLOTS as usize {
@@ -263,6 +264,50 @@ fn what_is_not_sealed_or_has_no_memory_is_refused_with_words() {
         let done = Done::of(drain(&place, fd).output().expect("a program"));
         assert_eq!(done.code, 1, "{}", done.stderr);
         assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
+}
+
+/// A second of silence is none while the writer's process is there; a process of another start time is not the writer.
+#[test]
+fn the_header_knows_a_live_a_silent_a_dead_and_a_stopped_kernel() {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let control = forge::region(RegionKind::Control).start;
+    let ours = process::start_ticks(std::process::id()).expect("a start time");
+    let plane = |state: KernelState, age_s: u64, start_ticks: u64| {
+        let mut bytes = forge::genuine().to_vec();
+        forge::edit_header(&mut bytes, |header| {
+            (header.writer_pid, header.writer_start_ticks) = (std::process::id(), start_ticks);
+        });
+        forge::edit(&mut bytes, control, |lines: &mut ControlLines| {
+            lines.state = state as u64;
+            lines.heartbeat_mono_ns = clock::mono_ns().saturating_sub(age_s * SECOND_NS);
+        });
+        let fd = forge::sealed(&bytes);
+        process::set_inheritable(&fd, true).expect("a flag");
+        fd
+    };
+    // An hour of patience: whether the machine is slow just now makes no difference.
+    let hour_s = 3600;
+    let place = Place::new();
+    let program = Door::Reader.test_program(&place, "states");
+    let planes = [
+        plane(KernelState::Running, hour_s, ours),
+        plane(KernelState::Running, hour_s, ours + 1),
+        plane(KernelState::Stopped, hour_s, ours + 1),
+        plane(KernelState::Starting, hour_s, ours + 1),
+    ];
+    let words = planes.each_ref().map(|fd| fd.as_raw_fd().to_string());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let told = good(&mut command(&place, &program, &words)).stdout;
+    // Stale and silent, stale and dead, ended and stopped, stale and dead.
+    assert_eq!(told, "3 5\n3 6\n5 4\n3 6\n");
+    for (state, number) in
+        [(KernelState::Starting, 1), (KernelState::Running, 2), (KernelState::Finished, 3)]
+    {
+        let fresh = plane(state, 0, ours);
+        let word = fresh.as_raw_fd().to_string();
+        let told = good(&mut command(&place, &program, &[&word])).stdout;
+        assert_eq!(told, format!("0 {number}\n"));
     }
 }
 

@@ -281,7 +281,8 @@ impl Ring {
 
     /// Nothing new in this plane; perhaps there is another one.
     fn nothing(&mut self, slots: &mut [Slot]) -> (i32, usize) {
-        if self.link.epoch() == self.epoch {
+        // Without room nobody knows whether the old plane is drained.
+        if self.link.epoch() == self.epoch || slots.is_empty() {
             return (RSW_EMPTY, 0);
         }
         // Its writer is dead since before the epoch changed: what is there now is all there will be.

@@ -43,9 +43,10 @@ static void read_board(rsw_reader *reader)
         NEED(rsw_reader_board_describe(reader, at, &info) == RSW_OK);
         /* Of two cells of one name the first is found. */
         NEED(rsw_reader_board_find(reader, info.name, &found) == RSW_OK && found <= info.cell);
-        NEED(at > 0xffff || (rsw_reader_board_read(reader, info.cell, &cell) == RSW_OK && memcmp(&cell, &cells[at], sizeof cell) == 0));
-        printf(" %" PRIu32 ":%016" PRIx64 ":%" PRIu64 ":%" PRId64, cells[at].value_type, cells[at].value.u64, cells[at].tick,
-               cells[at].t_ns);
+        NEED(at > 0xffff || (rsw_reader_board_read(reader, info.cell, &cell) == RSW_OK &&
+                             memcmp(&cell, &cells[at], sizeof cell) == 0));
+        printf(" %" PRIu32 ":%016" PRIx64 ":%" PRIu64 ":%" PRId64, cells[at].value_type, cells[at].value.u64,
+               cells[at].tick, cells[at].t_ns);
     }
     free(cells);
 }

@@ -1,4 +1,5 @@
-//! Every source file: a first sentence, a length one can hold in the head, no leftovers.
+//! Every source file, and every C header that is written by hand: a first sentence, a length one can hold in the head, no
+//! leftovers.
 
 use std::path::{Path, PathBuf};
 
@@ -31,8 +32,12 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "benches/src/bin/capi_poll.rs",
 ];
 
+/// Where the C headers lie, and which of them `xtask header` makes.
+const HEADERS: &str = "runtime/capi/include/rsw";
+const MADE: &[&str] = &["rsw.h", "rsw_layout.h", "rsw_wire.h"];
+
 pub(crate) fn check(root: &Path) -> Vec<String> {
-    let mut findings = Vec::new();
+    let mut findings = check_headers(root);
     for path in sources(root) {
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
         let Ok(text) = std::fs::read_to_string(&path) else {
@@ -59,6 +64,41 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
             }
             if line.contains(concat!("unsafe", " {")) && !allowed {
                 findings.push(format!("{place} is unsafe outside the crates that may be"));
+            }
+        }
+    }
+    findings
+}
+
+/// The same of the headers that nobody makes: programs compile them, so they are as clean as the code.
+fn check_headers(root: &Path) -> Vec<String> {
+    let mut findings = Vec::new();
+    let folder = root.join(HEADERS);
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !MADE.contains(&name.as_str()))
+        .collect();
+    names.sort();
+    for name in names {
+        let Ok(text) = std::fs::read_to_string(folder.join(&name)) else {
+            findings.push(format!("{name} cannot be read"));
+            continue;
+        };
+        if !["/*", "//"].iter().any(|start| text.starts_with(&format!("{start} {name}: "))) {
+            findings.push(format!("{name} does not open with its name and what it is"));
+        }
+        if text.lines().count() > LINES_MAX {
+            findings.push(format!("{name} has more than {LINES_MAX} lines"));
+        }
+        for (at, line) in text.lines().enumerate() {
+            if line.chars().count() > COLUMNS_MAX {
+                findings.push(format!("{name}:{} is wider than {COLUMNS_MAX} columns", at + 1));
+            }
+            if let Some(word) = LEFTOVERS.iter().find(|word| line.contains(**word)) {
+                findings.push(format!("{name}:{} says {word}", at + 1));
             }
         }
     }

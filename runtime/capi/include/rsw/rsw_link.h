@@ -1,7 +1,8 @@
 /* rsw_link.h: the gateway's client in rsw_reader.h: finds a swarm's socket, shakes hands, and hears of restarts.
  *
- * Programs include rsw_reader.h. The packets are those of rsw_wire.h; each is checked here before anybody looks at its body,
- * and no descriptor that came with one is lost, whatever it says. Nothing here waits but rsw_reader_attach_, which says how long.
+ * Programs include rsw_reader.h. The packets are those of rsw_wire.h; each is checked here before anybody looks at its
+ * body, and no descriptor that came with one is lost, whatever it says. Nothing here waits but rsw_reader_attach_,
+ * which says how long.
  */
 #ifndef RSW_LINK_H
 #define RSW_LINK_H
@@ -13,14 +14,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 /* Least time between two looks at the socket: a look is a system call. */
 #define RSW_READER_LOOK_NS 10000000
 /* Time between two tries to come again. */
 #define RSW_READER_RETRY_NS 1000000000
-/* A kernel without a heartbeat for so long is called silent; it beats at least every 100 ms. */
-#define RSW_READER_SILENT_NS 2000000000
 /* How long RSW_WAIT_HYBRID spins. */
 #define RSW_READER_SPIN_NS 50000
 /* No packet to a client carries more descriptors. */
@@ -60,55 +58,6 @@ struct rsw_reader_packet_ {
     int fds[RSW_READER_FDS_MAX];
     size_t fd_count;
 };
-
-static inline uint64_t rsw_reader_now_ns_(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* State letter and start time of a process: 0; 1 if there is none; 2 if we may not look. */
-static inline int rsw_reader_process_(uint32_t pid, char *state, uint64_t *start_ticks)
-{
-    char path[32], text[1024];
-    snprintf(path, sizeof path, "/proc/%u/stat", (unsigned)pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return errno == ENOENT ? 1 : 2;
-    size_t length = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[length] = 0;
-    /* The second field is the command in parentheses and may hold anything; the third begins behind the last one. */
-    const char *at = strrchr(text, ')');
-    for (int field = 2; field < 22 && at != NULL; field++) {
-        at = strchr(at + 1, ' ');
-        if (field == 2 && at != NULL)
-            *state = at[1];
-    }
-    *start_ticks = at ? strtoull(at, NULL, 10) : 0;
-    return length == 0 ? 1 : at ? 0 : 2;
-}
-
-/* RSW_STATE_*, and the nanoseconds since the last sign of life. */
-static inline int32_t rsw_reader_state_of_(const struct rsw_reader_plane *plane, uint64_t *age_ns)
-{
-    uint64_t state = rsw_reader_control_(plane, offsetof(struct rsw_control_lines, state));
-    uint64_t beat_ns = rsw_reader_control_(plane, offsetof(struct rsw_control_lines, heartbeat_mono_ns));
-    uint64_t now_ns = rsw_reader_now_ns_(), start_ticks = 0;
-    char letter = 0;
-    *age_ns = now_ns > beat_ns ? now_ns - beat_ns : 0;
-    if (state == RSW_KERNEL_STOPPED)
-        return RSW_STATE_STOPPED;
-    if (*age_ns > RSW_READER_SILENT_NS / 4) {
-        int found = rsw_reader_process_(plane->header.writer_pid, &letter, &start_ticks);
-        if (found == 1 || (found == 0 && start_ticks != plane->header.writer_start_ticks))
-            return RSW_STATE_DEAD;
-    }
-    if (*age_ns > RSW_READER_SILENT_NS)
-        return RSW_STATE_SILENT;
-    return state == RSW_KERNEL_RUNNING ? RSW_STATE_RUNNING : state == RSW_KERNEL_FINISHED ? RSW_STATE_FINISHED : RSW_STATE_STARTING;
-}
 
 /* The status that goes with how the swarm is. */
 static inline int32_t rsw_reader_status_(const rsw_reader *reader, const struct rsw_reader_plane *plane)
@@ -177,8 +126,10 @@ static inline int32_t rsw_reader_receive_(int sock, struct rsw_reader_packet_ *p
         head->len_bytes == (size_t)length - sizeof *head)
         return RSW_OK;
     rsw_reader_close_fds_(packet);
-    return rsw_reader_fail_(RSW_E_PROTOCOL, "gateway: a packet of %zd bytes is cut off, or not of this protocol; is this socket "
-                            "the swarm's?", length);
+    return rsw_reader_fail_(RSW_E_PROTOCOL,
+                            "gateway: a packet of %zd bytes is cut off, or not of this protocol; is this socket "
+                            "the swarm's?",
+                            length);
 }
 
 /* Whether the body has that size and so many descriptors came with it; if not, they are closed and the words say so. */
@@ -208,9 +159,10 @@ static inline int32_t rsw_reader_refused_(struct rsw_reader_packet_ *packet)
     case RSW_REFUSED_NOT_RUNNING: status = RSW_E_STARTING; break;
     default: break;
     }
-    return rsw_reader_fail_(status, "the gateway refused us: %s (gateway: abi %u.%u layout %016llx; we: abi %d.%d layout %016llx)",
-                            refused.text, refused.abi_major, refused.abi_minor, (unsigned long long)refused.layout_hash,
-                            RSW_ABI_MAJOR, RSW_ABI_MINOR, (unsigned long long)RSW_LAYOUT_HASH);
+    return rsw_reader_fail_(
+        status, "the gateway refused us: %s (gateway: abi %u.%u layout %016llx; we: abi %d.%d layout %016llx)",
+        refused.text, refused.abi_major, refused.abi_minor, (unsigned long long)refused.layout_hash, RSW_ABI_MAJOR,
+        RSW_ABI_MINOR, (unsigned long long)RSW_LAYOUT_HASH);
 }
 
 /* Says that an observer is here. */
@@ -232,7 +184,8 @@ static inline int32_t rsw_reader_hello_(int sock)
     if (send(sock, &said, sizeof said, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof said)
         return RSW_OK;
     if (errno == EAGAIN || errno == ENOBUFS)
-        return rsw_reader_fail_(RSW_E_SYSTEM, "the gateway's socket is full before the first packet; see `runtime status`");
+        return rsw_reader_fail_(RSW_E_SYSTEM,
+                                "the gateway's socket is full before the first packet; see `runtime status`");
     /* A gateway that refuses closes at once; its words may still be waiting for us. */
     int32_t status = rsw_reader_fail_(RSW_E_DEAD, "gateway socket: %s; see `runtime status`", strerror(errno));
     if (rsw_reader_receive_(sock, &words) == RSW_OK) {
@@ -248,11 +201,16 @@ static inline void rsw_reader_strategy_(rsw_reader *reader, const char *text)
 {
     char *unit = NULL;
     uint64_t spin = strncmp(text, "hybrid:", 7) == 0 ? strtoull(text + 7, &unit, 10) : 0;
-    uint64_t unit_ns = unit == NULL ? 0 : !strcmp(unit, "ns") ? 1 : !strcmp(unit, "us") ? 1000 : !strcmp(unit, "ms") ? 1000000 : 0;
-    reader->strategy = !strcmp(text, "spin")    ? RSW_WAIT_SPIN
-                       : !strcmp(text, "yield") ? RSW_WAIT_YIELD
-                       : !strcmp(text, "block") ? RSW_WAIT_BLOCK
-                                                : RSW_WAIT_HYBRID;
+    uint64_t unit_ns = 0;
+    if (unit != NULL)
+        unit_ns = !strcmp(unit, "ns") ? 1 : !strcmp(unit, "us") ? 1000 : !strcmp(unit, "ms") ? 1000000 : 0;
+    reader->strategy = RSW_WAIT_HYBRID;
+    if (!strcmp(text, "spin"))
+        reader->strategy = RSW_WAIT_SPIN;
+    else if (!strcmp(text, "yield"))
+        reader->strategy = RSW_WAIT_YIELD;
+    else if (!strcmp(text, "block"))
+        reader->strategy = RSW_WAIT_BLOCK;
     reader->spin_ns = unit_ns != 0 && spin <= UINT64_MAX / unit_ns ? spin * unit_ns : RSW_READER_SPIN_NS;
 }
 
@@ -289,9 +247,11 @@ static inline int32_t rsw_reader_announced_(rsw_reader *reader, struct rsw_reade
     if (status != RSW_OK)
         return status;
     if (plane->header.generation != generation || plane->header.total_bytes != total_bytes) {
-        status = rsw_reader_fail_(RSW_E_PROTOCOL, "the gateway announced generation %llu of %llu bytes, the plane beside it is "
-                                  "generation %llu of %llu; restart the swarm", (unsigned long long)generation,
-                                  (unsigned long long)total_bytes, (unsigned long long)plane->header.generation,
+        status = rsw_reader_fail_(RSW_E_PROTOCOL,
+                                  "the gateway announced generation %llu of %llu bytes, the plane beside it is "
+                                  "generation %llu of %llu; restart the swarm",
+                                  (unsigned long long)generation, (unsigned long long)total_bytes,
+                                  (unsigned long long)plane->header.generation,
                                   (unsigned long long)plane->header.total_bytes);
         rsw_reader_plane_drop_(plane);
         return status;
@@ -300,14 +260,15 @@ static inline int32_t rsw_reader_announced_(rsw_reader *reader, struct rsw_reade
     return rsw_reader_take_up_(reader, plane);
 }
 
-/* All of it is new if the gateway is; a repetition of what we have is skipped. Mailbox and eventfd are closed unused. */
+/* All of it is new if the gateway is; a repetition is skipped. Mailbox and eventfd are closed unused. */
 static inline int32_t rsw_reader_welcomed_(rsw_reader *reader, struct rsw_reader_packet_ *packet)
 {
     struct rsw_welcome welcome;
     memcpy(&welcome, packet->body, sizeof welcome);
     if (!rsw_reader_has_(packet, sizeof welcome, 1u + (welcome.agent_id != 0) + (welcome.wake_fd != 0)))
         return RSW_E_PROTOCOL;
-    if (reader->plane != NULL && welcome.incarnation == reader->incarnation && welcome.generation == reader->generation) {
+    if (reader->plane != NULL && welcome.incarnation == reader->incarnation &&
+        welcome.generation == reader->generation) {
         rsw_reader_close_fds_(packet);
         return RSW_OK;
     }
@@ -343,9 +304,9 @@ static inline int32_t rsw_reader_hear_(rsw_reader *reader, struct rsw_reader_pac
     default: break;
     }
     rsw_reader_close_fds_(packet);
-    return rsw_reader_fail_(RSW_E_PROTOCOL,
-                            "the gateway sent a packet of kind %u, which clients never get; is this socket the swarm's?",
-                            packet->head.kind);
+    return rsw_reader_fail_(
+        RSW_E_PROTOCOL, "the gateway sent a packet of kind %u, which clients never get; is this socket the swarm's?",
+        packet->head.kind);
 }
 
 /* Nobody listens at `path`: not yet, not any more, or never. */
@@ -363,10 +324,11 @@ static inline int32_t rsw_reader_not_there_(const char *path)
         fclose(file);
     }
     if (pid != 0 && rsw_reader_process_(pid, &state, &start_ticks) == 0 && state != 'Z')
-        return rsw_reader_fail_(RSW_E_STARTING, "the swarm at %s is not there yet (supervisor %u is): try again", path, pid);
+        return rsw_reader_fail_(RSW_E_STARTING, "the swarm at %s is not there yet (supervisor %u is): try again", path,
+                                pid);
     if (pid != 0)
-        return rsw_reader_fail_(RSW_E_DEAD, "the swarm at %s is dead (its supervisor was %u); start it again with `runtime up`",
-                                path, pid);
+        return rsw_reader_fail_(
+            RSW_E_DEAD, "the swarm at %s is dead (its supervisor was %u); start it again with `runtime up`", path, pid);
     if (access(path, F_OK) == 0)
         return rsw_reader_fail_(RSW_E_DEAD, "nobody listens at %s: its swarm is dead; `runtime up` starts one", path);
     return rsw_reader_fail_(RSW_E_NOT_FOUND, "no swarm at %s; start one with `runtime up`", path);
@@ -390,7 +352,8 @@ static inline int32_t rsw_reader_dial_(const char *path, int *connected)
         return rsw_reader_not_there_(path);
     }
     if (file.st_uid != getuid())
-        return rsw_reader_fail_(RSW_E_PERMISSION, "%s belongs to user %u; run as that user", path, (unsigned)file.st_uid);
+        return rsw_reader_fail_(RSW_E_PERMISSION, "%s belongs to user %u; run as that user", path,
+                                (unsigned)file.st_uid);
     int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (sock < 0)
         return rsw_reader_fail_(RSW_E_SYSTEM, "no socket: %s", strerror(errno));
@@ -411,8 +374,8 @@ static inline int32_t rsw_reader_dial_(const char *path, int *connected)
     return rsw_reader_fail_(why == EACCES ? RSW_E_PERMISSION : RSW_E_SYSTEM, "connect to %s: %s", path, strerror(why));
 }
 
-/* Without a gateway, a swarm whose kernel has stopped, or whose socket was inherited, is over; so is a plane without any socket
- * whose kernel has stopped. */
+/* Without a gateway, a swarm whose kernel has stopped, or whose socket was inherited, is over; so is a plane without
+ * any socket whose kernel has stopped. */
 static inline void rsw_reader_end_if_over_(rsw_reader *reader)
 {
     uint64_t state = rsw_reader_control_(reader->plane, offsetof(struct rsw_control_lines, state));
@@ -513,14 +476,17 @@ static inline int32_t rsw_reader_attach_(int sock, const char *path, uint32_t ti
             status = rsw_reader_hear_(reader, &packet);
             status = status > 0 ? RSW_OK : status;
         } else if (status == RSW_ENDED) {
-            status = rsw_reader_fail_(RSW_E_DEAD, "the gateway closed the socket before it said welcome; see `runtime status`");
+            status = rsw_reader_fail_(RSW_E_DEAD,
+                                      "the gateway closed the socket before it said welcome; see `runtime status`");
         } else if (status == RSW_EMPTY) {
             struct pollfd readable = {sock, POLLIN, 0};
             uint64_t now_ns = rsw_reader_now_ns_();
             status = RSW_OK;
             if (now_ns >= deadline_ns)
-                status = rsw_reader_fail_(RSW_E_TIMEOUT, "no welcome from the gateway within %u ms; see `runtime status` and `runtime "
-                                          "logs gateway`", timeout_ms);
+                status = rsw_reader_fail_(RSW_E_TIMEOUT,
+                                          "no welcome from the gateway within %u ms; see `runtime status` and `runtime "
+                                          "logs gateway`",
+                                          timeout_ms);
             else
                 (void)poll(&readable, 1, (int)((deadline_ns - now_ns) / 1000000 + 1));
         }

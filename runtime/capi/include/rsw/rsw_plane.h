@@ -1,23 +1,26 @@
 /* rsw_plane.h: a plane, checked and mapped read-only, with its board and its ring; the inner half of rsw_reader.h.
  *
- * Programs include rsw_reader.h. What is here knows no socket and no restart: one file, one writer in another process, and
- * the reader's side of the two protocols that the writer's side of is in runtime/plane/src. Nothing is linked.
+ * Programs include rsw_reader.h. What is here knows no socket and no restart: one file, one writer in another process,
+ * and the reader's side of two protocols whose other side is in runtime/plane/src.
  *
- * Whoever maps a plane believes nothing that it says about itself until it fits what the system says about the file: a file
- * that is no plane, is cut off, or lies is an error with words, never a fault. What the writer changes while we look (cells,
- * slots, control words) cannot be checked beforehand; it is read with care, in bounds, and every loop has an end.
+ * Whoever maps a plane believes nothing that it says about itself until it fits what the system says about the file: a
+ * file that is no plane, is cut off, or lies is an error with words, never a fault. What the writer changes while we
+ * look (cells, slots, control words) cannot be checked beforehand; it is read with care, in bounds, and every loop has
+ * an end.
  *
- * Ordering. Each load pairs with a store of the writer, under the names that runtime/plane/src/latch.rs and ring.rs give them:
+ * Ordering. Each load pairs with a store of the writer, under the names that runtime/plane/src/latch.rs and ring.rs
+ * give them:
  *
- *   latch R1, sequence, acquire       W1, sequence = v, release: all of copy v & 1 is there.
- *   latch R2, fence(acquire) behind   W0, fence(release) in front of the stores to the other copy: if our copy saw one of
- *     the copy, then sequence           them, the second look at the sequence sees at least the v they follow, and differs.
- *   ring R1, stamp, acquire           W1 and W2, stamp = 2s+2, release: the event is there; of the first of a batch, the batch.
- *   ring R2, fence(acquire) behind    W0, stamp = 2s'+1, then fence(release), then the words of a newer event: if our copy saw
- *     the copy, then stamp              one of them, the second look sees that busy stamp or a later one.
- *   ring R0, cursor, acquire          W3, cursor, release: every event below it is there.
+ *   latch R1: sequence, acquire           W1: sequence = v, release. All of copy v & 1 is there.
+ *   latch R2: fence(acquire) behind the   W0: fence(release) in front of the stores to the other copy. If our copy saw
+ *     copy, then sequence                   one of them, the second look sees at least the v that they follow.
+ *   ring R1: stamp, acquire               W1, W2: stamp = 2s+2, release. The event is there; of the first, the batch.
+ *   ring R2: fence(acquire) behind the    W0: stamp = 2s'+1, then fence(release), then the words of a newer event. If
+ *     copy, then stamp                      our copy saw one of them, the second look sees that stamp or a later one.
+ *   ring R0: cursor, acquire              W3: cursor, release. Every event below it is there.
  *
- * The words in between are relaxed atomic loads of 64 bits: memory that another process writes is never read as plain data.
+ * The words in between are relaxed atomic loads of 64 bits: memory that another process writes is never read as plain
+ * data.
  */
 #ifndef RSW_PLANE_H
 #define RSW_PLANE_H
@@ -36,6 +39,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "rsw.h"
@@ -49,7 +53,8 @@
 
 RSW_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "planes are little-endian");
 RSW_STATIC_ASSERT(sizeof(size_t) == 8, "planes may be larger than 4 GiB");
-RSW_STATIC_ASSERT(sizeof(struct rsw_event) == sizeof(struct rsw_slot), "an event is a slot with its sequence for a stamp");
+RSW_STATIC_ASSERT(sizeof(struct rsw_event) == sizeof(struct rsw_slot),
+                  "an event is a slot with its sequence for a stamp");
 RSW_STATIC_ASSERT(offsetof(struct rsw_event, kind) == offsetof(struct rsw_slot, kind), "kind");
 RSW_STATIC_ASSERT(offsetof(struct rsw_event, len_bytes) == offsetof(struct rsw_slot, len_bytes), "len_bytes");
 RSW_STATIC_ASSERT(offsetof(struct rsw_event, source) == offsetof(struct rsw_slot, source), "source");
@@ -72,6 +77,8 @@ RSW_STATIC_ASSERT(sizeof(struct rsw_cell_line) == 16 * sizeof(uint64_t), "a cell
 #define RSW_READER_WORDS_BYTES 384
 /* How far ahead slots are fetched. */
 #define RSW_READER_AHEAD_SLOTS 32
+/* A kernel without a heartbeat for so long is called silent; it beats at least every 100 ms. */
+#define RSW_READER_SILENT_NS 2000000000
 /* Linux' numbers, which old headers lack: F_GET_SEALS, and F_SEAL_SEAL, _SHRINK, _GROW, _FUTURE_WRITE. */
 #define RSW_READER_GET_SEALS 1034
 #define RSW_READER_SEALS (0x1 | 0x2 | 0x4 | 0x10)
@@ -180,19 +187,21 @@ static inline int32_t rsw_reader_check_header_(const struct rsw_plane_header *he
     if (memcmp(header->magic, RSW_PLANE_MAGIC, sizeof header->magic) != 0)
         return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: it does not begin with \"%s\"", RSW_PLANE_MAGIC);
     if (header->abi_major != RSW_ABI_MAJOR || header->layout_hash != RSW_LAYOUT_HASH)
-        return rsw_reader_fail_(RSW_E_VERSION,
-                                "plane refused: it has abi %u.%u layout %016llx, this header abi %d.%d layout %016llx; take both "
-                                "from one build",
-                                header->abi_major, header->abi_minor, (unsigned long long)header->layout_hash, RSW_ABI_MAJOR,
-                                RSW_ABI_MINOR, (unsigned long long)RSW_LAYOUT_HASH);
+        return rsw_reader_fail_(
+            RSW_E_VERSION,
+            "plane refused: it has abi %u.%u layout %016llx, this header abi %d.%d layout %016llx; take both "
+            "from one build",
+            header->abi_major, header->abi_minor, (unsigned long long)header->layout_hash, RSW_ABI_MAJOR, RSW_ABI_MINOR,
+            (unsigned long long)RSW_LAYOUT_HASH);
     if (header->crc32 != crc)
-        return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: header checksum is %08x, its bytes give %08x", header->crc32,
-                                crc);
+        return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: header checksum is %08x, its bytes give %08x",
+                                header->crc32, crc);
     if (header->total_bytes != file_bytes)
         return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: the file has %llu bytes, its header says %llu",
                                 (unsigned long long)file_bytes, (unsigned long long)header->total_bytes);
     if (header->page_bytes != (uint64_t)page_bytes)
-        return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: it was made for pages of %u bytes, this machine has %ld",
+        return rsw_reader_fail_(RSW_E_PROTOCOL,
+                                "plane refused: it was made for pages of %u bytes, this machine has %ld",
                                 header->page_bytes, page_bytes);
     return RSW_OK;
 }
@@ -212,7 +221,8 @@ static inline int32_t rsw_reader_region_(const struct rsw_reader_plane *plane, u
         return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: region %u is there %u times, not once", kind, found);
     if (region->offset_bytes % RSW_REGION_ALIGN_BYTES != 0 || region->offset_bytes < RSW_PLANE_HEADER_BYTES ||
         region->offset_bytes > plane->size_bytes || region->size_bytes > plane->size_bytes - region->offset_bytes)
-        return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: region %u lies at %llu with %llu bytes, outside the plane of %llu",
+        return rsw_reader_fail_(RSW_E_PROTOCOL,
+                                "plane refused: region %u lies at %llu with %llu bytes, outside the plane of %llu",
                                 kind, (unsigned long long)region->offset_bytes, (unsigned long long)region->size_bytes,
                                 (unsigned long long)plane->size_bytes);
     /* At most 2^32 entries of at most 256 bytes: no overflow. */
@@ -242,13 +252,15 @@ static inline int32_t rsw_reader_check_regions_(struct rsw_reader_plane *plane)
         plane->slots = plane->words + region.offset_bytes / 8;
         plane->slot_count = region.entry_count;
         if (region.entry_count == 0 || (region.entry_count & (region.entry_count - 1)) != 0)
-            return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: a ring of %u slots, not a power of two", region.entry_count);
+            return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: a ring of %u slots, not a power of two",
+                                    region.entry_count);
         status = rsw_reader_region_(plane, RSW_REGION_BOARD, 0, cell_bytes, &region);
     }
     if (status == RSW_OK) {
         plane->cell_count = region.entry_count;
         plane->lines = plane->words + region.offset_bytes / 8 + region.entry_count * (sizeof(struct rsw_cell_desc) / 8);
-        plane->cells = (struct rsw_cell_desc *)calloc(region.entry_count ? region.entry_count : 1, sizeof *plane->cells);
+        plane->cells =
+            (struct rsw_cell_desc *)calloc(region.entry_count ? region.entry_count : 1, sizeof *plane->cells);
         if (plane->cells == NULL)
             return rsw_reader_fail_(RSW_E_SYSTEM, "no memory for %u cells", region.entry_count);
         rsw_reader_copy_out_(plane->cells, plane->words + region.offset_bytes / 8,
@@ -257,9 +269,11 @@ static inline int32_t rsw_reader_check_regions_(struct rsw_reader_plane *plane)
     for (uint32_t at = 0; status == RSW_OK && at < plane->cell_count; at++) {
         struct rsw_cell_desc *cell = &plane->cells[at];
         /* Texts end with a zero whatever the file has. */
-        cell->name[sizeof cell->name - 1] = cell->unit[sizeof cell->unit - 1] = cell->meaning[sizeof cell->meaning - 1] = 0;
+        cell->name[sizeof cell->name - 1] = cell->unit[sizeof cell->unit - 1] =
+            cell->meaning[sizeof cell->meaning - 1] = 0;
         if (cell->cell_type < RSW_F64 || cell->cell_type > RSW_I64)
-            status = rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: cell \"%s\" has type %u", cell->name, cell->cell_type);
+            status =
+                rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: cell \"%s\" has type %u", cell->name, cell->cell_type);
     }
     return status;
 }
@@ -285,8 +299,10 @@ static inline int32_t rsw_reader_plane_map_(int fd, struct rsw_reader_plane **ma
         return rsw_reader_fail_(RSW_E_SYSTEM, "plane: descriptor %d: %s", fd, strerror(errno));
     /* Without them somebody could shorten the file under the mapping, and a load would be a fault. */
     if (seals < 0 || (seals & RSW_READER_SEALS) != RSW_READER_SEALS)
-        return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: descriptor %d lacks the seals that keep it from being written or "
-                                "resized", fd);
+        return rsw_reader_fail_(RSW_E_PROTOCOL,
+                                "plane refused: descriptor %d lacks the seals that keep it from being written or "
+                                "resized",
+                                fd);
     if (fstat(fd, &file) != 0)
         return rsw_reader_fail_(RSW_E_SYSTEM, "plane: size of descriptor %d: %s", fd, strerror(errno));
     uint64_t file_bytes = (uint64_t)file.st_size, reserved_bytes = (uint64_t)file.st_blocks * 512;
@@ -294,7 +310,8 @@ static inline int32_t rsw_reader_plane_map_(int fd, struct rsw_reader_plane **ma
         return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: the file has %llu bytes, expected %d to %llu",
                                 (unsigned long long)file_bytes, RSW_PLANE_HEADER_BYTES,
                                 (unsigned long long)RSW_READER_PLANE_BYTES_MAX);
-    /* After the seals: nobody can punch a hole any more. What is missing would be memory to find while reading, or a fault. */
+    /* After the seals: nobody can punch a hole any more. What is missing would be memory to find while reading, or a
+     * fault. */
     if (reserved_bytes < file_bytes)
         return rsw_reader_fail_(RSW_E_PROTOCOL, "plane refused: of its %llu bytes only %llu have memory behind them",
                                 (unsigned long long)file_bytes, (unsigned long long)reserved_bytes);
@@ -304,8 +321,8 @@ static inline int32_t rsw_reader_plane_map_(int fd, struct rsw_reader_plane **ma
     plane->users = 1;
     void *at = mmap(NULL, file_bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
     if (at == MAP_FAILED) {
-        int32_t failed = rsw_reader_fail_(RSW_E_SYSTEM, "plane of %llu bytes not mapped: %s", (unsigned long long)file_bytes,
-                                          strerror(errno));
+        int32_t failed = rsw_reader_fail_(RSW_E_SYSTEM, "plane of %llu bytes not mapped: %s",
+                                          (unsigned long long)file_bytes, strerror(errno));
         rsw_reader_plane_drop_(plane);
         return failed;
     }
@@ -323,7 +340,8 @@ static inline int32_t rsw_reader_plane_map_(int fd, struct rsw_reader_plane **ma
     return RSW_OK;
 }
 
-/* A cell, complete, or RSW_E_BUSY if the writer outran every try. Two copies: the one that the sequence names is whole. */
+/* A cell, complete, or RSW_E_BUSY if the writer outran every try. Two copies: the one that the sequence names is
+ * whole. */
 static inline int32_t rsw_reader_cell_(const struct rsw_reader_plane *plane, uint32_t cell, struct rsw_cell *value)
 {
     const uint64_t *line = plane->lines + (size_t)cell * (sizeof(struct rsw_cell_line) / 8);
@@ -341,7 +359,8 @@ static inline int32_t rsw_reader_cell_(const struct rsw_reader_plane *plane, uin
         value->reserved = 0;
         return RSW_OK;
     }
-    return rsw_reader_fail_(RSW_E_BUSY, "cell %u changed during each of %d reads; try again", cell, RSW_READER_CELL_TRIES);
+    return rsw_reader_fail_(RSW_E_BUSY, "cell %u changed during each of %d reads; try again", cell,
+                            RSW_READER_CELL_TRIES);
 }
 
 /* Stamp of a complete slot of that sequence. */
@@ -420,7 +439,8 @@ static inline uint64_t rsw_reader_tail_lag_(const struct rsw_reader_tail *tail)
 }
 
 /* Copies an event; the stamp that was found. Only if that is the complete one of `sequence`, the copy is an event. */
-static inline uint64_t rsw_reader_event_(const struct rsw_reader_plane *plane, uint64_t sequence, struct rsw_event *event)
+static inline uint64_t rsw_reader_event_(const struct rsw_reader_plane *plane, uint64_t sequence,
+                                         struct rsw_event *event)
 {
     const uint64_t *slot = rsw_reader_slot_(plane, sequence);
     uint64_t words[RSW_READER_SLOT_WORDS], before = rsw_reader_acquire_(slot); /* ring R1 */
@@ -430,7 +450,8 @@ static inline uint64_t rsw_reader_event_(const struct rsw_reader_plane *plane, u
     rsw_reader_copy_(words + 1, slot + 1, RSW_READER_SHORT_WORDS - 1);
     /* len_bytes: bits 32 to 47 of the second word. A short event has nothing in the second line. */
     if ((words[1] >> 32 & 0xffff) > RSW_READER_SHORT_BYTES)
-        rsw_reader_copy_(words + RSW_READER_SHORT_WORDS, slot + RSW_READER_SHORT_WORDS, RSW_READER_SLOT_WORDS - RSW_READER_SHORT_WORDS);
+        rsw_reader_copy_(words + RSW_READER_SHORT_WORDS, slot + RSW_READER_SHORT_WORDS,
+                         RSW_READER_SLOT_WORDS - RSW_READER_SHORT_WORDS);
     else
         memset(words + RSW_READER_SHORT_WORDS, 0, sizeof words - RSW_READER_SHORT_WORDS * sizeof *words);
     __atomic_thread_fence(__ATOMIC_ACQUIRE); /* ring R2 */
@@ -450,7 +471,8 @@ static inline int32_t rsw_reader_lap_to_(struct rsw_reader_tail *tail, uint64_t 
     return RSW_LAPPED;
 }
 
-/* The slot of `next` has `stamp` instead: nothing new, or the event is gone, and with it all that is a lap before that. */
+/* The slot of `next` has `stamp` instead: nothing new, or the event is gone, and with it all that is a lap before
+ * that. */
 __attribute__((cold)) static inline int32_t rsw_reader_miss_(struct rsw_reader_tail *tail, uint64_t stamp)
 {
     const struct rsw_reader_plane *plane = tail->plane;
@@ -471,7 +493,8 @@ __attribute__((cold)) static inline int32_t rsw_reader_miss_(struct rsw_reader_t
 }
 
 /* As many consecutive events as there are and as fit. A loss is told alone, before what follows it. */
-static inline int32_t rsw_reader_tail_poll_(struct rsw_reader_tail *tail, struct rsw_event *events, size_t capacity, size_t *count)
+static inline int32_t rsw_reader_tail_poll_(struct rsw_reader_tail *tail, struct rsw_event *events, size_t capacity,
+                                            size_t *count)
 {
     *count = 0;
     if (tail->early) {
@@ -492,6 +515,57 @@ static inline int32_t rsw_reader_tail_poll_(struct rsw_reader_tail *tail, struct
         ++*count;
     }
     return *count > 0 ? RSW_OK : RSW_EMPTY;
+}
+
+static inline uint64_t rsw_reader_now_ns_(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* State letter and start time of a process: 0; 1 if there is none; 2 if we may not look. */
+static inline int rsw_reader_process_(uint32_t pid, char *state, uint64_t *start_ticks)
+{
+    char path[32], text[1024];
+    snprintf(path, sizeof path, "/proc/%u/stat", (unsigned)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return errno == ENOENT ? 1 : 2;
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[length] = 0;
+    /* The second field is the command in parentheses and may hold anything; the third begins behind the last one. */
+    const char *at = strrchr(text, ')');
+    for (int field = 2; field < 22 && at != NULL; field++) {
+        at = strchr(at + 1, ' ');
+        if (field == 2 && at != NULL)
+            *state = at[1];
+    }
+    *start_ticks = at ? strtoull(at, NULL, 10) : 0;
+    return length == 0 ? 1 : at ? 0 : 2;
+}
+
+/* RSW_STATE_*, and the nanoseconds since the last sign of life. */
+static inline int32_t rsw_reader_state_of_(const struct rsw_reader_plane *plane, uint64_t *age_ns)
+{
+    uint64_t state = rsw_reader_control_(plane, offsetof(struct rsw_control_lines, state));
+    uint64_t beat_ns = rsw_reader_control_(plane, offsetof(struct rsw_control_lines, heartbeat_mono_ns));
+    uint64_t now_ns = rsw_reader_now_ns_(), start_ticks = 0;
+    char letter = 0;
+    *age_ns = now_ns > beat_ns ? now_ns - beat_ns : 0;
+    if (state == RSW_KERNEL_STOPPED)
+        return RSW_STATE_STOPPED;
+    if (*age_ns > RSW_READER_SILENT_NS / 4) {
+        int found = rsw_reader_process_(plane->header.writer_pid, &letter, &start_ticks);
+        if (found == 1 || (found == 0 && start_ticks != plane->header.writer_start_ticks))
+            return RSW_STATE_DEAD;
+    }
+    if (*age_ns > RSW_READER_SILENT_NS)
+        return RSW_STATE_SILENT;
+    if (state == RSW_KERNEL_RUNNING)
+        return RSW_STATE_RUNNING;
+    return state == RSW_KERNEL_FINISHED ? RSW_STATE_FINISHED : RSW_STATE_STARTING;
 }
 
 #endif /* RSW_PLANE_H */

@@ -7,18 +7,20 @@
  *         rsw_reader_board_read(reader, ci, &cell) == RSW_OK)
  *         printf("%f at tick %llu\n", cell.value.f64, (unsigned long long)cell.tick);
  *
- * Statuses, structs and their meaning are those of rsw.h, and so is each function of the same name: what rsw_ring_poll says,
- * rsw_reader_ring_poll does, with the same exact account of losses, through restarts of kernel and gateway. What differs:
+ * Statuses, structs and their meaning are those of rsw.h, and so is each function of the same name: what rsw_ring_poll
+ * says, rsw_reader_ring_poll does, with the same exact account of losses, through restarts of kernel and gateway. What
+ * differs:
  *
- *   - It only looks. The gateway knows it as an observer: no name in `runtime ps`, no reports, no loans, no record batches, no
- *     frames. For those link librsw.
- *   - A handle is a pointer, and is not checked: a closed one must not be used. A reader and its rings belong to one thread at a
- *     time, all together; another thread connects itself, and so does a child after fork().
+ *   - It only looks. The gateway knows it as an observer: no name in `runtime ps`, no reports, no loans, no record
+ *     batches, no frames. For those link librsw.
+ *   - A handle is a pointer, and is not checked: a closed one must not be used. A reader and its rings belong to one
+ *     thread at a time, all together; another thread connects itself, and so does a child after fork().
  *   - rsw_reader_last_error has the words of the last error of this thread in this source file.
  *
- * It starts no thread, installs no signal handler, prints nothing. It needs Linux, GCC or Clang, and _GNU_SOURCE, which it
- * defines if it comes first. Names that end with an underscore are its own. The protocol with the gateway is in rsw_wire.h, the
- * argument for the memory orderings in rsw_plane.h, and both headers are compared with the code they speak of by tests.
+ * It starts no thread, installs no signal handler, prints nothing. It needs Linux, GCC or Clang, and _GNU_SOURCE, which
+ * it defines if it comes first. Names that end with an underscore are its own. The protocol with the gateway is in
+ * rsw_wire.h, the argument for the memory orderings in rsw_plane.h, and both headers are compared with the code they
+ * speak of by tests.
  */
 #ifndef RSW_READER_H
 #define RSW_READER_H
@@ -38,11 +40,12 @@ typedef struct rsw_reader_ring {
     struct rsw_reader_tail tail;
 } rsw_reader_ring;
 
-/* Reads the plane behind an inherited descriptor, which stays the caller's and may be closed afterwards. Without a socket it
- * hears of no restart: a kernel that is dead leaves it RSW_STALE, one that stopped in order RSW_ENDED.
+/* Reads the plane behind an inherited descriptor, which stays the caller's and may be closed afterwards. Without a
+ * socket it hears of no restart: a kernel that is dead leaves it RSW_STALE, one that stopped in order RSW_ENDED.
  *
- * Any thread; never blocks. *reader is set to NULL first, and after RSW_OK lives until rsw_reader_close. Cost: the plane mapped.
- * Errors: RSW_E_VERSION (another build's plane), RSW_E_PROTOCOL (no plane, or one that lies), RSW_E_SYSTEM. */
+ * Any thread; never blocks. *reader is set to NULL first, and after RSW_OK lives until rsw_reader_close. Cost: the
+ * plane mapped. Errors: RSW_E_VERSION (another build's plane), RSW_E_PROTOCOL (no plane, or one that lies),
+ * RSW_E_SYSTEM. */
 static inline int32_t rsw_reader_open(int plane_fd, rsw_reader **reader)
 {
     if (reader == NULL)
@@ -60,7 +63,8 @@ static inline int32_t rsw_reader_open(int plane_fd, rsw_reader **reader)
     return RSW_OK;
 }
 
-/* As rsw_reader_connect, over a socket that is connected already, as a launched agent inherits it. It stays the caller's. */
+/* As rsw_reader_connect, over a socket that is connected already, as a launched agent inherits it. It stays the
+ * caller's. */
 static inline int32_t rsw_reader_connect_fd(int socket_fd, uint32_t timeout_ms, rsw_reader **reader)
 {
     if (reader == NULL)
@@ -72,8 +76,9 @@ static inline int32_t rsw_reader_connect_fd(int socket_fd, uint32_t timeout_ms, 
     return rsw_reader_attach_(sock, "", timeout_ms, reader);
 }
 
-/* Attaches to a swarm as an observer. `socket` is the path of the swarm's socket, as `runtime ps --json` says it; NULL: as
- * rsw_connect without options, but for RSW_PROJECT. `timeout_ms` bounds the wait for the welcome; 0: RSW_CONNECT_TIMEOUT_MS.
+/* Attaches to a swarm as an observer. `socket` is the path of the swarm's socket, as `runtime ps --json` says it; NULL:
+ * as rsw_connect without options, but for RSW_PROJECT. `timeout_ms` bounds the wait for the welcome; 0:
+ * RSW_CONNECT_TIMEOUT_MS.
  *
  * Any thread; blocks for the handshake. *reader is set to NULL first, and after RSW_OK lives until rsw_reader_close.
  * Errors: those of rsw_connect. */
@@ -91,7 +96,8 @@ static inline int32_t rsw_reader_connect(const char *socket, uint32_t timeout_ms
             char *end;
             long fd = strtol(inherited, &end, 10);
             if (*end != 0 || fd < 0 || fd > INT32_MAX)
-                return rsw_reader_fail_(RSW_E_ARGUMENT, "RSW_SOCKET_FD is \"%.40s\", which is no descriptor", inherited);
+                return rsw_reader_fail_(RSW_E_ARGUMENT, "RSW_SOCKET_FD is \"%.40s\", which is no descriptor",
+                                        inherited);
             return rsw_reader_connect_fd((int)fd, timeout_ms, reader);
         }
         socket = getenv("RSW_SOCKET");
@@ -160,7 +166,8 @@ static inline int32_t rsw_reader_board_describe(rsw_reader *reader, uint32_t ind
     if (info->struct_size != sizeof *info)
         return rsw_reader_fail_(RSW_E_ARGUMENT, "info: struct_size is %u; set it to sizeof(*info)", info->struct_size);
     if (index >= reader->plane->cell_count)
-        return rsw_reader_fail_(RSW_E_NOT_FOUND, "the board has %u cells, none at %u", reader->plane->cell_count, index);
+        return rsw_reader_fail_(RSW_E_NOT_FOUND, "the board has %u cells, none at %u", reader->plane->cell_count,
+                                index);
     const struct rsw_cell_desc *cell = &reader->plane->cells[index];
     info->cell = (index & 0xffff) | (uint32_t)reader->shape << 16;
     info->value_type = cell->cell_type;
@@ -239,7 +246,8 @@ static inline int32_t rsw_reader_ring_open(rsw_reader *reader, int32_t start, ui
     return RSW_OK;
 }
 
-/* Goes on in the newest plane: sequences run on across the generations of a run; another run has nothing to do with ours. */
+/* Goes on in the newest plane: sequences run on across the generations of a run; another run has nothing to do with
+ * ours. */
 static inline void rsw_reader_switch_(rsw_reader_ring *ring)
 {
     struct rsw_reader_plane *old = ring->tail.plane, *plane = ring->reader->plane;
@@ -250,7 +258,8 @@ static inline void rsw_reader_switch_(rsw_reader_ring *ring)
 }
 
 /* As rsw_ring_poll. */
-static inline int32_t rsw_reader_ring_poll(rsw_reader_ring *ring, struct rsw_event *events, size_t capacity, size_t *count)
+static inline int32_t rsw_reader_ring_poll(rsw_reader_ring *ring, struct rsw_event *events, size_t capacity,
+                                           size_t *count)
 {
     size_t found = 0;
     if (count != NULL)
@@ -275,8 +284,9 @@ static inline int32_t rsw_reader_ring_poll(rsw_reader_ring *ring, struct rsw_eve
     return status;
 }
 
-/* Sleeps until the wake word is another one, at most `timeout_ns`. The word is read before the stamp: a commit between the two
- * changes it, and the system does not let us sleep. Nobody can be kept asleep by a stolen wake-up for longer than a slice. */
+/* Sleeps until the wake word is another one, at most `timeout_ns`. The word is read before the stamp: a commit
+ * between the two changes it, and the system does not let us sleep. Nobody can be kept asleep by a stolen wake-up
+ * for longer than a slice. */
 static inline void rsw_reader_park_(const struct rsw_reader_tail *tail, uint64_t timeout_ns)
 {
     const uint64_t *wake = tail->plane->control + offsetof(struct rsw_control_lines, wake) / 8;
@@ -348,7 +358,8 @@ static inline int32_t rsw_reader_ring_wait(rsw_reader_ring *ring, uint64_t timeo
             status = rsw_reader_status_(reader, ring->tail.plane);
             return status == RSW_OK ? RSW_EMPTY : status;
         }
-        if (rsw_reader_tail_wait_(&ring->tail, strategy, spin_ns, left_ns < RSW_READER_SLICE_NS ? left_ns : RSW_READER_SLICE_NS))
+        if (rsw_reader_tail_wait_(&ring->tail, strategy, spin_ns,
+                                  left_ns < RSW_READER_SLICE_NS ? left_ns : RSW_READER_SLICE_NS))
             return RSW_OK;
     }
 }
@@ -359,7 +370,8 @@ static inline int32_t rsw_reader_ring_stats(rsw_reader_ring *ring, struct rsw_st
     if (ring == NULL || stats == NULL)
         return rsw_reader_fail_(RSW_E_NULL, "%s is NULL", ring ? "stats" : "ring");
     if (stats->struct_size != sizeof *stats)
-        return rsw_reader_fail_(RSW_E_ARGUMENT, "stats: struct_size is %u; set it to sizeof(*stats)", stats->struct_size);
+        return rsw_reader_fail_(RSW_E_ARGUMENT, "stats: struct_size is %u; set it to sizeof(*stats)",
+                                stats->struct_size);
     const struct rsw_reader_tail *tail = &ring->tail;
     stats->laps = tail->laps;
     stats->received = tail->received;
