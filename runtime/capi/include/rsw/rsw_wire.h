@@ -2,27 +2,28 @@
  *
  * Made by `cargo xtask header` from schemas/src; do not edit. Byte order is the machine's.
  *
- * Packets go over a SOCK_SEQPACKET socket of the Unix domain: swarm.sock in the swarm's run directory (`runtime ps --json`
- * names it), or the connected one that a launched agent inherits and RSW_SOCKET_FD names. A packet is one message: struct
- * rsw_packet, then the body that its kind names, with exactly len_bytes; descriptors come beside it (SCM_RIGHTS). Whoever
- * receives one checks magic, kind, length and the number of descriptors, and ends the connection if one of them is wrong.
+ * Packets go over a SOCK_SEQPACKET socket of the Unix domain: swarm.sock in the swarm's run directory (`runtime ps
+ * --json` names it), or the connected one that a launched agent inherits and RSW_SOCKET_FD names. A packet is one
+ * message: struct rsw_packet, then the body that its kind names, with exactly len_bytes; descriptors come beside it
+ * (SCM_RIGHTS). Whoever receives one checks magic, kind, length and the number of descriptors, and believes none that
+ * is wrong.
  *
- * client                       gateway
- *   hello            ------>             once, within 5 s; from an inherited socket also after the gateway was restarted
- *                    <------ welcome     plane; mailbox unless agent_id is 0; eventfd if wake_fd is 1: in this order
- *                    <------ refused     instead; then the socket closes
- *                    <------ plane_changed   plane: the kernel was restarted, any number of times
- *                    <------ welcome     again, on an inherited socket: the gateway was restarted; all of it is new
- *   agent_report     ------>             any time after the welcome, at most 64 a second; not from an observer
+ *   hello          client to gateway   within 5 s; from an inherited socket also after the gateway was restarted
+ *   welcome        gateway to client   plane; mailbox unless agent_id is 0; eventfd if wake_fd is 1: in this order
+ *   refused        gateway to client   in the place of a welcome; then the socket closes
+ *   plane_changed  gateway to client   plane; the kernel was restarted: any number of times
+ *   welcome        gateway to client   again, on an inherited socket: the gateway was restarted, and all of it is new
+ *   agent_report   client to gateway   any time after the welcome, at most 64 a second; not from an observer
  *
- * The end of the socket means that the gateway is gone: who came by the public one connects again, after a second; for who
- * inherited one, the swarm has ended. The gateway admits its own user alone (SO_PEERCRED), and 64 newcomers a second. A plane
- * is a sealed memory file; the client checks seals, size, magic, layout hash, checksum and every region before it reads.
+ * The end of the socket means that the gateway is gone: who came by the public one connects again, after a second; for
+ * who inherited one, the swarm has ended. The gateway admits its own user alone (SO_PEERCRED), and 64 newcomers a
+ * second. A plane is a sealed memory file; the client checks seals, size, magic, layout hash, checksum and every region
+ * before it reads.
  *
- * Version: abi_major and layout_hash of the hello. Where either is not the gateway's it answers refused, with code
- * RSW_REFUSED_LAYOUT and both of its own. The hash covers every struct here and in rsw_layout.h by name, size and place of each
- * field; a change in what is said when, or in a number below, raises abi_major. abi_minor counts additions that old clients do
- * not notice.
+ * Version: abi_major and layout_hash of the hello. Where either is not the gateway's, it answers refused with
+ * RSW_REFUSED_LAYOUT and both of its own. The hash covers every struct here and in rsw_layout.h: names, sizes, and the
+ * place of each field. A change of what is said when, or of a number below, raises abi_major; abi_minor counts
+ * additions that older clients do not notice.
  */
 #ifndef RSW_WIRE_H
 #define RSW_WIRE_H
