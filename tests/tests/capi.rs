@@ -360,13 +360,16 @@ fn the_readmes_sixty_seconds_work_as_they_are_written() {
     let install = section.lines().find_map(|line| line.trim().strip_prefix(words));
     let xtask = binary("xtask");
     let mut shell = vec![format!("{} {}", xtask.display(), install.expect("the install command"))];
-    place.write("hello.c", &blocks(section, "c").concat());
+    for (name, program) in ["hello.c", "look.c"].into_iter().zip(blocks(section, "c")) {
+        place.write(name, &program);
+    }
     place.write("hello.py", &blocks(section, "python").concat());
     shell.extend(blocks(section, "sh"));
     place.up(&[]);
     let mut run = command(&place, Path::new("sh"), &["-e", "-c", &shell.join("\n")]);
     let done = good(run.env("HOME", place.folder()).env("PYTHONDONTWRITEBYTECODE", "1"));
     assert!(done.stdout.contains(" events from "), "{}", done.stdout);
+    assert!(done.stdout.contains("complexity 0."), "{}", done.stdout);
     assert!(done.stdout.contains("complexity of (32, 32) cells, borrowed: "), "{}", done.stdout);
     place.ok(&["down"]);
     place.verified();

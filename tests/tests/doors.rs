@@ -3,12 +3,13 @@
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
+use std::process::Command;
 
 use rsw_attach::codec::{self, Incoming};
 use rsw_os::packet;
 use rsw_schemas::text;
 use rsw_schemas::wire::{PacketKind, RefusalCode, Refused};
-use rsw_tests::c::{Door, Leash, SWARM, c_compiler, command, good, source, swarm};
+use rsw_tests::c::{Door, Leash, SWARM, c_compiler, command, good, prefix, source, swarm};
 use rsw_tests::{Place, kill, rust_example, wait_until};
 
 #[test]
@@ -42,6 +43,31 @@ fn both_doors_see_the_same_board_and_the_same_events() {
     assert_eq!(library, reader);
     place.ok(&["down"]);
     place.verified();
+}
+
+#[test]
+fn the_readers_example_says_what_the_database_says() {
+    let place = swarm();
+    // By itself: no library, no macro before it, warnings or not.
+    let program = place.folder().join("watch-ticks");
+    let mut cc = Command::new("cc");
+    cc.arg(source("agent-proc/examples/c/watch-ticks.c")).arg("-o").arg(&program);
+    good(cc.arg("-I").arg(prefix().join("include")));
+    place.up(&[]);
+    let told = good(&mut command(&place, &program, &["40"])).stdout;
+    place.ok(&["down"]);
+    place.verified();
+    assert_eq!(told.lines().count(), 40, "{told}");
+    let sql = "SELECT hex(payload) FROM rs_event WHERE kind = 1 ORDER BY seq";
+    let recorded: Vec<String> = place.rows(sql).iter().map(|row| row[0].to_string()).collect();
+    for line in told.lines() {
+        let (tick, ci) = line.split_once(": ci ").expect("a tick and its complexity");
+        let tick: u64 = tick.trim_start_matches("tick ").parse().expect("a tick");
+        let hex = recorded[tick as usize - 1].trim_matches('"');
+        let word = |at: usize| u64::from_str_radix(&hex[16 * at..16 * at + 16], 16).expect("hex");
+        assert_eq!(word(0).swap_bytes(), tick, "recorded in order");
+        assert_eq!(format!("{:.6}", f64::from_bits(word(2).swap_bytes())), ci, "{line}");
+    }
 }
 
 #[test]

@@ -6,7 +6,9 @@
 //! its arguments to the crate that knows.
 //!
 //! The header `include/rsw/rsw.h` is made from this crate by `xtask header`; the comments here are its documentation.
-//! They speak to a C programmer.
+//! They speak to a C programmer. Beside it lies `rsw_reader.h`, which is no part of the library: the reading half in C
+//! alone, for who links nothing, with the statuses and the structs of `rsw.h`. What a function of this crate promises, the
+//! reader's function of that name promises too, and `tests/doors.rs` asks both.
 //!
 //! Reading order: [`status`], [`abi`], `handle` (why use after close is an error), `link` (the connection behind all
 //! handles), then the doors: [`swarm`], [`board`], [`ring`], [`wake`], [`field`], [`dlpack`], [`batch`], [`report`], [`counter`], [`sync`].

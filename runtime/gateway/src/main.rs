@@ -4,6 +4,14 @@
 //! expendable: an agent that breaks iceoryx2's shared bookkeeping breaks this process, the supervisor
 //! starts the next incarnation, and neither the kernel nor the plane notices.
 //!
+//! # What clients say and hear
+//!
+//! The packets are those of [`rsw_schemas::wire`]; `rsw_wire.h`, which is made from them, tells the whole of it to who writes
+//! a client: hello, then welcome or refusal, then plane after plane; reports against it. A client is of our version if
+//! `ABI_MAJOR` and `LAYOUT_HASH` of its hello are ours; else it is refused with both of ours. The hash covers the form of
+//! every packet. Whoever changes what is said when, or the number of a kind, a flag or a refusal, raises `ABI_MAJOR`, and
+//! the comment in `tools/xtask/src/header.rs` that becomes the page of the protocol.
+//!
 //! Reading order: [`gateway`] (the loop), [`client`] (one connection), [`report`] (what is admitted),
 //! [`kernel_link`], [`lender`] (loans, on a thread of its own), [`waker`] (eventfds), [`welcome`] (the packets to
 //! clients).
