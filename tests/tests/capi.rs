@@ -8,6 +8,10 @@ use rsw_tests::c::{
 };
 use rsw_tests::{Done, Place, binary, rust_example, wait_until};
 
+/// The programs that there are in each language.
+const EXAMPLES: [&str; 5] =
+    ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
+
 /// Compiles an example in C++ into the place's folder, against the shared library.
 fn cpp_example(place: &Place, name: &str) -> PathBuf {
     let to = place.folder().join(format!("{name}-cpp"));
@@ -88,8 +92,7 @@ fn pkg_config_leads_to_a_program_that_runs() {
 #[test]
 fn the_examples_in_c_say_what_the_swarm_says() {
     let place = swarm();
-    let names = ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
-    let programs = names.map(|name| example(&place, name));
+    let programs = EXAMPLES.map(|name| example(&place, name));
     place.up(&[]);
     let run = |at: usize, args: &[&str]| good(&mut command(&place, &programs[at], args)).stdout;
 
@@ -155,8 +158,7 @@ fn same_reports(place: &Place, line: &str) -> usize {
 fn the_examples_in_cpp_say_what_those_in_c_say() {
     let place = swarm();
     let c_tail = example(&place, "tail-events");
-    let names = ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
-    let programs = names.map(|name| cpp_example(&place, name));
+    let programs = EXAMPLES.map(|name| cpp_example(&place, name));
     place.up(&[]);
     let run = |at: usize, args: &[&str]| good(&mut command(&place, &programs[at], args)).stdout;
     let board = run(0, &[]);
@@ -174,11 +176,10 @@ fn the_examples_in_cpp_say_what_those_in_c_say() {
 #[test]
 fn the_examples_in_rust_say_what_those_in_c_say() {
     let place = swarm();
-    let names = ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
     let in_c = ["watch-board", "tail-events"].map(|name| example(&place, name));
     place.up(&[]);
     let run = |at: usize, args: &[&str]| {
-        good(&mut command(&place, &rust_example(names[at]), args)).stdout
+        good(&mut command(&place, &rust_example(EXAMPLES[at]), args)).stdout
     };
     let cells = |board: &str| -> Vec<String> {
         board.lines().filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
@@ -194,7 +195,7 @@ fn the_examples_in_rust_say_what_those_in_c_say() {
     assert_eq!(run(3, &["3"]).matches(", 8 rows, mean ci ").count(), 3);
 
     // It is seen while it runs.
-    let mut agent = command(&place, &rust_example(names[4]), &["5"]);
+    let mut agent = command(&place, &rust_example(EXAMPLES[4]), &["5"]);
     let agent = agent.env("RSW_AGENT_NAME", "rusty").stdout(Stdio::piped()).spawn();
     let agent = agent.expect("the agent");
     wait_until("ps shows it", || place.json(&["ps"]).to_string().contains("\"rusty\""));
@@ -243,13 +244,8 @@ fn the_examples_in_python_say_what_those_in_c_say() {
 fn a_c_agent_runs_in_the_sandbox_and_reports() {
     for isolation in ["sandboxed", "strict"] {
         let place = Place::new();
-        let agent = place.folder().join("my-agent");
-        let lib = prefix().join("lib/librsw.a");
-        let mut cc = c_compiler("-std=c11");
-        cc.arg("-o").arg(&agent).arg(source("agent-proc/examples/c/my-agent.c")).arg(lib);
-        good(cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"]));
-        let mine =
-            std::fs::read_to_string(source("agent-proc/examples/swarm.toml")).expect("a file");
+        static_example(&place, "my-agent");
+        let mine = swarm_file("my-agent");
         let words = format!(
             "{SWARM}{mine}isolation = \"{isolation}\"
 "
@@ -272,6 +268,66 @@ fn a_c_agent_runs_in_the_sandbox_and_reports() {
         assert!(reports[0][0].to_string().trim_matches('"').parse::<u64>().expect("a count") >= 2);
         place.verified();
     }
+}
+
+/// The lines of a swarm file that launch an example.
+fn swarm_file(name: &str) -> String {
+    let path = source(&format!("agent-proc/examples/swarms/{name}.toml"));
+    std::fs::read_to_string(path).expect("a file")
+}
+
+/// Compiles an example for the sandbox, which opens no library outside the system's folders.
+fn static_example(place: &Place, name: &str) {
+    let mut cc = c_compiler("-std=c11");
+    cc.arg("-o").arg(place.folder().join(name));
+    cc.arg(source(&format!("agent-proc/examples/c/{name}.c"))).arg(prefix().join("lib/librsw.a"));
+    good(cc.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"]));
+}
+
+#[test]
+fn every_example_in_c_runs_in_the_sandbox() {
+    let place = swarm();
+    EXAMPLES.iter().for_each(|name| static_example(&place, name));
+    examples_run_in_the_sandbox(&place);
+}
+
+#[test]
+fn every_example_in_rust_runs_in_the_sandbox() {
+    let place = swarm();
+    for name in EXAMPLES {
+        std::fs::copy(rust_example(name), place.folder().join(name)).expect("a copy");
+    }
+    examples_run_in_the_sandbox(&place);
+}
+
+/// All five at once, as their swarm files say.
+fn examples_run_in_the_sandbox(place: &Place) {
+    place.write("swarm.toml", &format!("{SWARM}{}", EXAMPLES.map(swarm_file).concat()));
+    place.ok(&["up", "-d"]);
+    let told = [
+        ("board", " cells of ticks ", 1),
+        ("tail", "received 500, lost 0", 1),
+        ("heatmap", "ci 32 x 32, ", 1),
+        ("batches", " rows, mean ci ", 3),
+        ("mine", ": cs ", 2),
+    ];
+    for (agent, words, times) in told {
+        wait_until(&format!("{agent} says: {words}"), || {
+            let logs = place.ok(&["logs", agent, "-n", "2000"]).stdout;
+            assert!(!logs.contains("not sent"), "{logs}");
+            logs.matches(words).count() >= times
+        });
+        let state = if agent == "mine" { "running" } else { "exited" };
+        wait_until(state, || place.process(agent)["state"] == state);
+        let row = place.process(agent);
+        assert_eq!(
+            (&row["isolation"], &row["restarts"]),
+            (&"sandboxed".into(), &0.into()),
+            "{row}"
+        );
+    }
+    place.down_and_gone(&[]);
+    place.verified();
 }
 
 #[test]
@@ -297,8 +353,7 @@ fn programs_built_with_older_headers_run_on_this_library() {
         gcc.arg(source("tests/tests/capi/old"));
         compile_with(gcc, &place, &format!("agent-proc/examples/c/{name}.c"))
     };
-    let names = ["watch-board", "tail-events", "field-heatmap", "metrics-batches", "my-agent"];
-    let programs = names.map(program);
+    let programs = EXAMPLES.map(program);
     place.up(&[]);
     let args = [&[][..], &["500"], &["ci.pgm"], &["3"], &["3"]];
     for ((program, args), lines) in programs.iter().zip(args).zip([10, 501, 1, 3, 3]) {

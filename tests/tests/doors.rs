@@ -161,29 +161,27 @@ fn attaching_again_and_again_leaves_nothing_behind() {
     place.verified();
 }
 
-/// On a socket that it inherits, as the supervisor's child: rings need no file, so the strictest isolation will do.
+/// On a socket that it inherits, as the supervisor's child: a reader needs no file, so the strictest isolation will do.
 #[test]
 fn a_program_that_links_nothing_runs_in_the_sandbox() {
     for isolation in ["sandboxed", "strict"] {
         let place = Place::new();
-        let program = place.folder().join("tail");
+        let program = place.folder().join("watch-ticks");
         let mut gcc = c_compiler("-std=c11");
-        gcc.arg("-include").arg(source("tests/tests/capi/as_reader.h")).arg("-o").arg(&program);
-        good(gcc.arg(source("agent-proc/examples/c/tail-events.c")));
-        let agent = format!("[agent.tail]\ncommand = [\"./tail\"]\nisolation = \"{isolation}\"\n");
-        place.write("swarm.toml", &format!("{SWARM}{agent}"));
+        gcc.arg("-o").arg(&program).arg(source("agent-proc/examples/c/watch-ticks.c"));
+        good(&mut gcc);
+        let command = format!("command = [\"./watch-ticks\"]\nisolation = \"{isolation}\"\n");
+        place.write("swarm.toml", &format!("{SWARM}[agent.ticks]\n{command}"));
         place.up(&[]);
-        wait_until("it reads", || {
-            place.ok(&["logs", "tail", "-n", "50"]).stdout.contains(" kind 1 ")
-        });
+        let said = || place.ok(&["logs", "ticks", "-n", "100000"]).stdout;
+        wait_until("it reads", || said().contains(": ci "));
         let (kernel, generation) = (place.pid("kernel"), place.generation());
         kill(kernel);
         wait_until("it goes on in the next generation", || {
-            let told = place.ok(&["logs", "tail", "-n", "100000"]).stdout;
-            assert!(!told.contains("lost "), "{told}");
-            told.contains(&format!("generation {}\n", generation + 1))
+            assert!(!said().contains("lost "), "{}", said());
+            said().contains(&format!("generation {}\n", generation + 1))
         });
-        assert_eq!(place.process("tail")["restarts"], 0);
+        assert_eq!(place.process("ticks")["restarts"], 0);
         place.down_and_gone(&[]);
         place.verified();
     }

@@ -15,8 +15,8 @@ static int32_t ask(int32_t status)
 int main(int argc, char **argv)
 {
     unsigned long left = argc > 1 ? strtoul(argv[1], NULL, 10) : (unsigned long)-1;
-    rsw_reader *swarm;
-    rsw_reader_ring *ring;
+    rsw_reader *swarm = NULL;
+    rsw_reader_ring *ring = NULL;
     struct rsw_event events[64];
     struct rsw_stats stats = RSW_INIT(struct rsw_stats);
     ask(rsw_reader_connect(NULL, 0, &swarm));
@@ -37,6 +37,7 @@ int main(int argc, char **argv)
             printf("tick %llu: ci %.6f\n", (unsigned long long)tick.tick, tick.ci_mean);
             left--;
         }
+        fflush(stdout);
     }
     ask(rsw_reader_ring_close(ring));
     return ask(rsw_reader_close(swarm));
