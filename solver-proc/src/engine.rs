@@ -1,8 +1,13 @@
 //! One tick of everything: sources, solver steps, memory, metrics, sites, events.
 
 mod event;
+mod host;
+
+#[cfg(feature = "gpu")]
+mod device;
+
+mod executor;
 mod saved;
-mod stepper;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +28,8 @@ use crate::source::{Feeds, Source, SourceError};
 use crate::wave::{Medium, MediumError, Tiling, Wave};
 use crate::workers::Workers;
 pub use event::EngineEvent;
-use stepper::Stepper;
+use executor::Executor;
+use host::{Host, Ticked};
 
 /// A magnitude that no field worth looking at reaches: beyond it the field has diverged.
 pub const MAGNITUDE_MAX: f32 = 1e12;
@@ -142,17 +148,14 @@ struct Site {
 
 /// The field, what feeds it and what measures it.
 pub struct Engine {
-    workers: Workers,
+    host: Host,
+    executor: Executor,
     steps: u32,
     every_ticks: u64,
     tick_period_ns: u64,
-    wave: Wave,
-    stepper: Stepper,
     sources: Vec<Source>,
     feeds: Feeds,
     annotations: Vec<Annotation>,
-    energy_meter: EnergyMeter,
-    meter: Meter,
     /// None where the swarm names no band.
     bands: Option<Bands>,
     sites: Vec<Site>,
@@ -196,25 +199,24 @@ impl Engine {
         let steps = config.tick.steps as usize;
         wave.tile(Tiling::Auto, steps, &workers);
         let feeds = Feeds::new(&sources, [nx, ny], steps);
-        let stepper = Stepper::open(config.field.backend, &wave, &feeds)?;
+        let host = Host { workers, wave, meter, energy_meter: EnergyMeter::new(ny) };
+        let places: Vec<[usize; 2]> = sites.iter().map(|site| [site.x, site.y]).collect();
+        let executor = Executor::open(topology, &host, &feeds, &places)?;
         let events_max = event::most_at_once(&sources, &annotations);
         Ok(Self {
-            workers,
+            host,
+            executor,
             feeds,
-            stepper,
             steps: config.tick.steps,
             every_ticks,
             tick_period_ns: topology.tick_period_ns,
-            energy_meter: EnergyMeter::new(ny),
             site_metrics: sites.iter().map(|site| SiteMetric::of(site.agent_id)).collect(),
             events: Vec::with_capacity(events_max),
             summary: Summary::default(),
             energy: 0.0,
             tick: 0,
-            wave,
             sources,
             annotations,
-            meter,
             bands,
             sites,
         })
@@ -229,42 +231,30 @@ impl Engine {
     /// A GPU that fails. What the engine then holds may be of two ticks: go on from a saved state.
     pub fn tick(&mut self) -> Result<TickReport, GpuError> {
         // One entry for all parts of the tick.
-        self.workers.share().enter(|| self.tick_inside())
+        self.host.workers.share().enter(|| self.tick_inside())
     }
 
     fn tick_inside(&mut self) -> Result<TickReport, GpuError> {
         let begun = Instant::now();
         self.tick += 1;
-        let Self { workers, wave, stepper, sources, feeds, meter, .. } = self;
         let steps = Steps { first: (self.tick - 1) * u64::from(self.steps), count: self.steps };
-        steps.prepare(wave, sources, feeds, self.tick);
-        stepper.advance(workers, wave, feeds, self.steps as usize)?;
-        let solved = Instant::now();
+        steps.prepare(&self.host.wave, &mut self.sources, &mut self.feeds, self.tick);
         let evaluated = (self.tick - 1).is_multiple_of(self.every_ticks);
-        let take_in = |meter: &mut Meter, wave: &Wave| match evaluated {
-            true => meter.survey(wave.u(), workers),
-            false => meter.remember(wave.u(), workers),
-        };
-        let magnitude = take_in(meter, wave);
-        let diverged = magnitude.is_nan() || magnitude > MAGNITUDE_MAX;
-        if diverged {
-            wave.rest();
-            stepper.renew();
-            meter.clear();
-            take_in(meter, wave);
+        let Self { host, executor, feeds, .. } = self;
+        let ticked = executor.tick(host, feeds, self.steps as usize, evaluated)?;
+        let Ticked { magnitude, diverged, solved, evaluation } = ticked;
+        if let Some((summary, energy)) = evaluation {
+            (self.summary, self.energy) = (summary, energy);
         }
         if let Some(bands) = &mut self.bands {
             if diverged {
                 bands.clear();
             }
+            let (u, workers) = (self.host.wave.u(), &self.host.workers);
             match evaluated {
-                true => bands.measure(wave.u(), workers),
-                false => bands.remember(wave.u(), workers),
+                true => bands.measure(u, workers),
+                false => bands.remember(u, workers),
             }
-        }
-        if evaluated {
-            self.summary = self.meter.measure(self.wave.u(), &self.workers);
-            self.energy = self.energy_meter.measure(&self.wave, &self.workers);
         }
         self.update_sites();
         event::collect(&mut self.events, &self.sources, &self.annotations, self.tick);
@@ -293,24 +283,25 @@ impl Engine {
     }
 
     /// A field by name (`wave`, `ci`, `dwell`; `coherence` and `gain`, if they are published; `ci_total` where
-    /// there are bands), row-major.
+    /// there are bands), row-major. On a GPU those that are published, and the wave if there are bands.
     pub fn field(&self, name: &str) -> Option<&[f32]> {
+        let Host { wave, meter, .. } = &self.host;
         let field = match name {
-            "wave" => Some(self.wave.u()),
-            "ci" => Some(self.meter.ci()),
-            "coherence" => Some(self.meter.coherence()),
-            "gain" => Some(self.meter.gain()),
-            "dwell" => Some(self.meter.dwell()),
+            "wave" => Some(wave.u()),
+            "ci" => Some(meter.ci()),
+            "coherence" => Some(meter.coherence()),
+            "gain" => Some(meter.gain()),
+            "dwell" => Some(meter.dwell()),
             "ci_total" => self.bands.as_ref().map(Bands::total),
             _ => None,
         };
-        field.filter(|cells| !cells.is_empty())
+        field.filter(|cells| !cells.is_empty() && self.executor.shows(name))
     }
 
     /// Smallest and largest cell of a field.
     pub fn range(&self, name: &str) -> Option<[f32; 2]> {
         let field = self.field(name)?;
-        Some(self.workers.vectorised(
+        Some(self.host.workers.vectorised(
             #[inline(always)]
             || lanes::range(field),
         ))
@@ -338,12 +329,12 @@ impl Engine {
 
     /// Cells along x.
     pub fn nx(&self) -> usize {
-        self.wave.grid().nx
+        self.host.wave.grid().nx
     }
 
     /// Cells along y.
     pub fn ny(&self) -> usize {
-        self.wave.grid().ny
+        self.host.wave.grid().ny
     }
 
     /// The last tick, 0 before the first.
@@ -360,39 +351,32 @@ impl Engine {
 
     /// What the wave is computed with, in a few words.
     pub fn kernel(&self) -> String {
-        self.stepper.kernel(&self.wave, &self.workers)
+        self.executor.kernel(&self.host)
     }
 
-    /// The wave, for tools that look deeper than the fields.
-    pub fn wave(&self) -> &Wave {
-        &self.wave
-    }
-
-    /// The meter, for tools that look deeper than the means.
-    pub fn meter(&self) -> &Meter {
-        &self.meter
-    }
-
-    fn evaluate(&mut self) {
-        self.summary = self.meter.evaluate(self.wave.u(), &self.workers);
-        self.energy = self.energy_meter.measure(&self.wave, &self.workers);
+    /// Both levels of the wave, for tools that look deeper than the fields.
+    ///
+    /// # Errors
+    /// A GPU that fails.
+    pub fn wave(&mut self) -> Result<&Wave, GpuError> {
+        self.executor.settle(&mut self.host)?;
+        Ok(&self.host.wave)
     }
 
     fn update_sites(&mut self) {
         for (k, (site, metric)) in self.sites.iter().zip(&mut self.site_metrics).enumerate() {
-            let cell = self.wave.grid().index(site.x, site.y);
-            let dimension = self.meter.dimension_at(site.x, site.y);
+            let cell = self.host.wave.grid().index(site.x, site.y);
+            let dimension = self.host.meter.dimension_at(site.x, site.y);
             let source = site.source.map(|source| &self.sources[source]);
-            let [coherence, gain] = self.meter.site(k);
-            let at = |field: &[f32]| f64::from(field[cell]);
+            let known = self.executor.site(&self.host, k, cell);
             *metric = SiteMetric {
                 agent_id: site.agent_id,
                 d: dimension.unwrap_or(f64::NAN),
-                c: f64::from(coherence),
-                g: f64::from(gain),
-                tau: at(self.meter.dwell()),
-                ci: at(self.meter.ci()),
-                u: at(self.wave.u()),
+                c: f64::from(known.coherence),
+                g: f64::from(known.gain),
+                tau: f64::from(known.dwell),
+                ci: f64::from(known.ci),
+                u: f64::from(known.u),
                 drive: source.map_or(f64::NAN, Source::sample),
                 d_undefined: dimension.is_none(),
                 drive_gap: source

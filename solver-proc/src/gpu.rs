@@ -17,6 +17,9 @@ mod error;
 mod adapter;
 
 #[cfg(feature = "gpu")]
+mod kernel;
+
+#[cfg(feature = "gpu")]
 mod program;
 
 #[cfg(feature = "gpu")]
@@ -26,7 +29,13 @@ mod feeds;
 mod buffers;
 
 #[cfg(feature = "gpu")]
+mod readback;
+
+#[cfg(feature = "gpu")]
 mod wave;
+
+#[cfg(feature = "gpu")]
+mod meter;
 
 #[cfg(feature = "gpu")]
 mod bandwidth;
@@ -35,5 +44,7 @@ pub use error::GpuError;
 
 #[cfg(feature = "gpu")]
 pub use adapter::{Choice, Gpu};
+#[cfg(feature = "gpu")]
+pub use meter::{DeviceMeter, Reading, Wanted};
 #[cfg(feature = "gpu")]
 pub use wave::DeviceWave;

@@ -103,7 +103,7 @@ fn a_restored_engine_goes_on_with_the_same_bits() {
             whole.tick().unwrap();
         }
         let mut state = vec![0; whole.checkpoint_bytes()];
-        whole.save(&mut state);
+        whole.save(&mut state).unwrap();
         let mut other = engine(&topology);
         other.tick().unwrap();
         other.restore(&state).unwrap();
@@ -125,7 +125,7 @@ fn damaged_and_foreign_states_are_refused_and_change_nothing() {
         first.tick().unwrap();
     }
     let mut state = vec![0; first.checkpoint_bytes()];
-    first.save(&mut state);
+    first.save(&mut state).unwrap();
     let before = shown(&first);
     for byte in
         (0..36).chain((36..state.len()).step_by(997)).filter(|byte| !(36..40).contains(byte))

@@ -93,7 +93,8 @@ impl Bench {
         let report = self.engine.tick()?;
         let begun = Instant::now();
         let Self { engine, energy, workers } = self;
-        workers.enter(|| energy.measure(engine.wave(), workers));
+        let wave = engine.wave()?;
+        workers.enter(|| energy.measure(wave, workers));
         let energy = begun.elapsed().as_nanos() as u64;
         Ok([report.solver_ns, energy, report.metrics_ns.saturating_sub(energy)])
     }

@@ -6,7 +6,9 @@
 //! need nothing: they are functions of the tick.
 
 use super::Engine;
+use super::host::Host;
 use crate::checkpoint::{RestoreError, Shape};
+use crate::gpu::GpuError;
 use crate::metrics::Summary;
 
 /// Scalars in a state, eight bytes each.
@@ -20,24 +22,29 @@ impl Engine {
         self.shape().bytes()
     }
 
-    /// Saves the state into `out`. Allocates nothing.
+    /// Saves the state into `out`. On the CPU it allocates nothing.
+    ///
+    /// # Errors
+    /// A GPU that fails.
     ///
     /// # Panics
     /// Unless `out` is exactly [`Engine::checkpoint_bytes`] long.
-    pub fn save(&self, out: &mut [u8]) {
+    pub fn save(&mut self, out: &mut [u8]) -> Result<(), GpuError> {
+        self.executor.settle(&mut self.host)?;
+        let Host { wave, meter, .. } = &self.host;
         self.shape().seal(out, |body| {
             body.u64(self.tick);
-            body.u64(self.meter.memory().ticks());
+            body.u64(meter.memory().ticks());
             for scalar in self.scalars() {
                 body.f64(scalar);
             }
-            body.field(self.wave.u());
-            body.field(self.wave.previous());
-            for field in self.meter.memory().fields() {
+            body.field(wave.u());
+            body.field(wave.previous());
+            for field in meter.memory().fields() {
                 body.field(field);
             }
             if self.saves_evaluation() {
-                for field in self.meter.evaluated() {
+                for field in meter.evaluated() {
                     body.field(field);
                 }
             }
@@ -45,10 +52,12 @@ impl Engine {
                 body.field(field);
             }
         });
+        Ok(())
     }
 
     /// Continues from a saved state: from here on every field and every number has the same bits as
-    /// in the engine that saved it. `bytes` may come from anywhere.
+    /// in the engine that saved it, if the same device computes them. On a GPU the fields that follow from the state
+    /// are the CPU's until the next evaluation. `bytes` may come from anywhere, and from an engine on any device.
     ///
     /// # Errors
     /// Bytes that are not a state of an engine of this shape; the engine is then as it was.
@@ -57,31 +66,31 @@ impl Engine {
         self.tick = body.u64();
         let age = body.u64();
         let scalars = std::array::from_fn(|_| body.f64());
-        for level in self.wave.levels_mut() {
+        for level in self.host.wave.levels_mut() {
             body.field(level);
         }
-        self.stepper.renew();
-        let (ticks, fields) = self.meter.memory_mut().state_mut();
+        self.executor.renew();
+        let (ticks, fields) = self.host.meter.memory_mut().state_mut();
         *ticks = age;
         for field in fields {
             body.field(field);
         }
         if self.saves_evaluation() {
-            for field in self.meter.evaluated_mut() {
+            for field in self.host.meter.evaluated_mut() {
                 body.field(field);
             }
         } else if self.tick > 0 {
-            self.evaluate();
+            self.host.evaluate();
         }
         let evaluated = self.saves_evaluation();
         if let Some(bands) = &mut self.bands {
             bands.restore(age, evaluated, |field| body.field(field));
             if self.tick > 0 {
-                bands.resume(evaluated, &self.workers);
+                bands.resume(evaluated, &self.host.workers);
             }
         }
         self.set_scalars(scalars);
-        let t_end = self.tick as f64 * f64::from(self.steps) * self.wave.medium().dt;
+        let t_end = self.tick as f64 * f64::from(self.steps) * self.host.wave.medium().dt;
         if self.tick > 0 {
             for source in &mut self.sources {
                 source.begin_tick(self.tick, t_end);
@@ -118,9 +127,10 @@ impl Engine {
     }
 
     fn shape(&self) -> Shape {
-        let cells = self.wave.grid().cells();
-        let state = cells * (2 + self.meter.memory().fields().len());
-        let evaluation: usize = self.meter.evaluated().iter().map(|field| field.len()).sum();
+        let Host { wave, meter, .. } = &self.host;
+        let cells = wave.grid().cells();
+        let state = cells * (2 + meter.memory().fields().len());
+        let evaluation: usize = meter.evaluated().iter().map(|field| field.len()).sum();
         let bands: usize = self.band_fields().map(<[f32]>::len).sum();
         let (flags, singles) = match self.saves_evaluation() {
             true => (WITH_EVALUATION, state + evaluation + bands),

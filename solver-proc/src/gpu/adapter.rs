@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use pollster::block_on;
 use wgpu::{
     Adapter, AdapterInfo, Backends, DeviceDescriptor, DeviceType, ErrorFilter, Instance,
-    InstanceDescriptor, PollStatus, PollType,
+    InstanceDescriptor, PollStatus, PollType, SubmissionIndex,
 };
 
 use super::error::GpuError;
@@ -149,8 +149,14 @@ impl Gpu {
 
     /// Waits until everything submitted is done.
     pub(super) fn wait(&self) -> Result<(), GpuError> {
+        self.wait_for(None)
+    }
+
+    /// Waits until this submission is done, and all before it; without one, for every submission.
+    pub(super) fn wait_for(&self, submission: Option<SubmissionIndex>) -> Result<(), GpuError> {
+        let until = PollType::Wait { submission_index: submission, timeout: None };
         // wgpu panics where a device is lost while it waits; to us that is one more device that failed.
-        let wait = AssertUnwindSafe(|| self.device.poll(PollType::wait_indefinitely()));
+        let wait = AssertUnwindSafe(|| self.device.poll(until));
         let waited = catch_unwind(wait).unwrap_or_else(|_| {
             let _ = self.fault.set("it was lost".into());
             Ok(PollStatus::QueueEmpty)

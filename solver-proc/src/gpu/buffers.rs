@@ -3,11 +3,12 @@
 use bytemuck::Pod;
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindingResource, Buffer,
-    BufferDescriptor, BufferUsages, CommandEncoderDescriptor, MapMode,
+    BufferDescriptor, BufferUsages,
 };
 
 use super::adapter::Gpu;
 use super::error::GpuError;
+use super::readback::ROOM_BYTES_MAX;
 
 /// `size` bytes that kernels write, that are written from this side and copied from.
 pub(super) fn storage(gpu: &Gpu, label: &str, size: u64) -> Buffer {
@@ -15,17 +16,12 @@ pub(super) fn storage(gpu: &Gpu, label: &str, size: u64) -> Buffer {
     buffer(gpu, label, size, usage)
 }
 
-/// `size` bytes that this side can look at, see [`fetch`].
-pub(super) fn staging(gpu: &Gpu, label: &str, size: u64) -> Buffer {
-    buffer(gpu, label, size, BufferUsages::MAP_READ | BufferUsages::COPY_DST)
-}
-
-/// Rows that no kernel changes; never empty, as no binding may be.
+/// Rows that no kernel changes, to be read and copied from; never empty, as no binding may be.
 pub(super) fn table<T: Pod>(gpu: &Gpu, label: &str, rows: &[T]) -> Buffer {
     let nothing = [T::zeroed()];
     let rows = if rows.is_empty() { &nothing[..] } else { rows };
     let bytes: &[u8] = bytemuck::cast_slice(rows);
-    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
     let table = buffer(gpu, label, bytes.len() as u64, usage);
     gpu.queue.write_buffer(&table, 0, bytes);
     table
@@ -46,29 +42,21 @@ pub(super) fn bind(
     gpu.device.create_bind_group(&group)
 }
 
-/// Copies from a buffer of the device into `out`, by way of `staging`, which must be as long. Waits for
-/// everything before.
-pub(super) fn fetch(
-    gpu: &Gpu,
-    staging: &Buffer,
-    (from, offset): (&Buffer, u64),
-    out: &mut [u8],
-) -> Result<(), GpuError> {
-    let size = out.len() as u64;
-    let mut encoder = gpu.device.create_command_encoder(&CommandEncoderDescriptor::default());
-    encoder.copy_buffer_to_buffer(from, offset, staging, 0, size);
-    gpu.queue.submit([encoder.finish()]);
-    // Whether it worked is seen below: what is not mapped cannot be looked at.
-    staging.map_async(MapMode::Read, ..size, |_| ());
-    gpu.wait()?;
-    let seen = staging.get_mapped_range(..size).map_err(|error| gpu.failed(error.to_string()))?;
-    out.copy_from_slice(&seen);
-    drop(seen);
-    staging.unmap();
+/// Puts `cells` into a buffer of the device, after everything before.
+pub(super) fn write(gpu: &Gpu, to: &Buffer, cells: &[f32]) -> Result<(), GpuError> {
+    let mut offset = 0;
+    for part in cells.chunks(ROOM_BYTES_MAX as usize / size_of::<f32>()) {
+        gpu.queue.write_buffer(to, offset, bytemuck::cast_slice(part));
+        // What is written passes through memory of the same size: not all of it at once.
+        gpu.queue.submit([]);
+        gpu.wait()?;
+        offset += size_of_val(part) as u64;
+    }
     Ok(())
 }
 
-fn buffer(gpu: &Gpu, label: &str, size: u64, usage: BufferUsages) -> Buffer {
+/// `size` bytes for these uses.
+pub(super) fn buffer(gpu: &Gpu, label: &str, size: u64, usage: BufferUsages) -> Buffer {
     let label = Some(label);
     gpu.device.create_buffer(&BufferDescriptor { label, size, usage, mapped_at_creation: false })
 }

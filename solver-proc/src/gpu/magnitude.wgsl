@@ -12,6 +12,10 @@ fn magnitude(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
+    if thread == 0u {
+        atomicStore(&most_here, 0u);
+    }
+    workgroupBarrier();
     var bits = 0u;
     let count = arrayLength(&level);
     for (var cell = place.x; cell < count; cell += groups.x * 256u) {

@@ -1,12 +1,7 @@
 //! The kernels for one medium on one grid: everything that does not change is a constant of the pipeline.
 
-use wgpu::{
-    BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
-    BufferBindingType, ComputePipeline, ComputePipelineDescriptor, PipelineCompilationOptions,
-    PipelineLayoutDescriptor, ShaderModuleDescriptor, ShaderSource, ShaderStages,
-};
-
 use super::adapter::Gpu;
+use super::kernel::{Binding, Kernel, READ, WRITTEN, reducer_groups};
 use crate::boundary::{Edges, Wrap};
 use crate::feedback::Feedback;
 use crate::grid::Grid;
@@ -15,11 +10,6 @@ use crate::wave::{Kernel as Scheme, Wave};
 
 /// Cells that a workgroup of `step.wgsl` covers: x is contiguous, so that rows load whole.
 pub(super) const TILE: [usize; 2] = [64, 4];
-/// Threads in a workgroup of `magnitude.wgsl`.
-const REDUCERS: usize = 256;
-/// Most workgroups of it: more than any device runs at once, each thread takes many cells.
-const REDUCER_GROUPS_MAX: usize = 1024;
-
 /// The step, with everything that it knows beforehand.
 const STEP: &str =
     concat!(include_str!("step.wgsl"), include_str!("edges.wgsl"), include_str!("law.wgsl"));
@@ -30,25 +20,6 @@ const STEP_BINDINGS: [Binding; 6] =
     [READ, WRITTEN, READ, READ, READ, Binding { moves: true, ..READ }];
 /// Bindings of `magnitude.wgsl`: level, most.
 const MAGNITUDE_BINDINGS: [Binding; 2] = [READ, WRITTEN];
-
-const READ: Binding = Binding { written: false, moves: false };
-const WRITTEN: Binding = Binding { written: true, moves: false };
-
-/// How a kernel sees a buffer.
-#[derive(Clone, Copy)]
-struct Binding {
-    written: bool,
-    /// Whether each dispatch looks at another part of it.
-    moves: bool,
-}
-
-/// A pipeline and what it binds.
-pub(super) struct Kernel {
-    pub(super) pipeline: ComputePipeline,
-    pub(super) layout: BindGroupLayout,
-    /// Workgroups of a dispatch over the whole field.
-    pub(super) groups: [u32; 2],
-}
 
 /// Both kernels.
 pub(super) struct Program {
@@ -61,7 +32,6 @@ impl Program {
     pub(super) fn new(gpu: &Gpu, wave: &Wave, fed: bool) -> Self {
         let grid = wave.grid();
         let constants = constants(wave, fed);
-        let reducers = grid.cells().div_ceil(REDUCERS).min(REDUCER_GROUPS_MAX) as u32;
         Self {
             step: Kernel::new(gpu, ("step", STEP), &constants, &STEP_BINDINGS, groups(grid)),
             magnitude: Kernel::new(
@@ -69,7 +39,7 @@ impl Program {
                 ("magnitude", MAGNITUDE),
                 &[],
                 &MAGNITUDE_BINDINGS,
-                [reducers, 1],
+                reducer_groups(grid),
             ),
         }
     }
@@ -78,56 +48,6 @@ impl Program {
 /// Workgroups of a step, along x and y: on the largest grid 1024 x 16384, and Vulkan promises 65535 each.
 pub(super) fn groups(grid: &Grid) -> [u32; 2] {
     [grid.nx.div_ceil(TILE[0]) as u32, grid.ny.div_ceil(TILE[1]) as u32]
-}
-
-impl Kernel {
-    fn new(
-        gpu: &Gpu,
-        (name, source): (&str, &str),
-        constants: &[(&str, f64)],
-        bindings: &[Binding],
-        groups: [u32; 2],
-    ) -> Self {
-        let entries: Vec<BindGroupLayoutEntry> = bindings
-            .iter()
-            .zip(0..)
-            .map(|(buffer, binding)| BindGroupLayoutEntry {
-                binding,
-                visibility: ShaderStages::COMPUTE,
-                ty: BindingType::Buffer {
-                    ty: BufferBindingType::Storage { read_only: !buffer.written },
-                    has_dynamic_offset: buffer.moves,
-                    min_binding_size: None,
-                },
-                count: None,
-            })
-            .collect();
-        let label = Some(name);
-        let layout = gpu
-            .device
-            .create_bind_group_layout(&BindGroupLayoutDescriptor { label, entries: &entries });
-        let pipeline_layout = gpu.device.create_pipeline_layout(&PipelineLayoutDescriptor {
-            label,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let module = gpu.device.create_shader_module(ShaderModuleDescriptor {
-            label,
-            source: ShaderSource::Wgsl(source.into()),
-        });
-        let pipeline = gpu.device.create_compute_pipeline(&ComputePipelineDescriptor {
-            label,
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(name),
-            compilation_options: PipelineCompilationOptions {
-                constants,
-                zero_initialize_workgroup_memory: true,
-            },
-            cache: None,
-        });
-        Self { pipeline, layout, groups }
-    }
 }
 
 /// The scheme's weights at each depth into the sponge, as `step.wgsl` has them: one entry without a sponge.
@@ -164,15 +84,7 @@ fn constants(wave: &Wave, fed: bool) -> Vec<(&'static str, f64)> {
             [factors.x.across, factors.y.across, factors.corner, factors.x.along, factors.y.along]
         }
     };
-    let (law, [strength, threshold, limit]) = match medium.feedback {
-        Feedback::None => (0, [0.0; 3]),
-        Feedback::SineGordon { strength } => (1, [strength, 0.0, 0.0]),
-        Feedback::Phi4 { strength, .. } => (2, [strength, 0.0, 0.0]),
-        Feedback::Relu { strength, threshold, limit } => (3, [strength, threshold, limit]),
-    };
-    // Rounded as the CPU rounds them, or a constant would be refused as no number of single precision; so is an infinity.
-    let single = |value: f64| f64::from((value as f32).clamp(f32::MIN, f32::MAX));
-    vec![
+    let mut constants = vec![
         ("NX", grid.nx as f64),
         ("NY", grid.ny as f64),
         ("WRAP", f64::from(wrap)),
@@ -185,9 +97,25 @@ fn constants(wave: &Wave, fed: bool) -> Vec<(&'static str, f64)> {
         ("CORNER", f64::from(corner)),
         ("ALONG_X", f64::from(along_x)),
         ("ALONG_Y", f64::from(along_y)),
-        ("LAW", f64::from(law)),
-        ("STRENGTH", single(strength)),
-        ("THRESHOLD", single(threshold)),
-        ("LIMIT", single(limit)),
-    ]
+    ];
+    constants.extend(law(&medium.feedback));
+    constants
+}
+
+/// The `override`s of `law.wgsl`.
+pub(super) fn law(feedback: &Feedback) -> [(&'static str, f64); 4] {
+    let (law, [strength, threshold, limit]) = match *feedback {
+        Feedback::None => (0, [0.0; 3]),
+        Feedback::SineGordon { strength } => (1, [strength, 0.0, 0.0]),
+        Feedback::Phi4 { strength, .. } => (2, [strength, 0.0, 0.0]),
+        Feedback::Relu { strength, threshold, limit } => (3, [strength, threshold, limit]),
+    };
+    let [strength, threshold, limit] = [strength, threshold, limit].map(single);
+    let law = f64::from(law);
+    [("LAW", law), ("STRENGTH", strength), ("THRESHOLD", threshold), ("LIMIT", limit)]
+}
+
+/// Rounded as the CPU rounds it, or a constant would be refused as no number of single precision; so is an infinity.
+pub(super) fn single(value: f64) -> f64 {
+    f64::from((value as f32).clamp(f32::MIN, f32::MAX))
 }

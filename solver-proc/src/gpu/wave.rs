@@ -1,16 +1,17 @@
 //! Both levels of a wave in the memory of a device, and the steps that move them on.
 
-use bytemuck::cast_slice;
+use bytemuck::{cast_slice, cast_slice_mut};
 use wgpu::{
     BindGroup, BindingResource, Buffer, BufferBinding, BufferSize, CommandEncoderDescriptor,
-    ComputePassDescriptor,
+    ComputePassDescriptor, SubmissionIndex,
 };
 
 use super::adapter::{Gpu, level_bytes};
-use super::buffers::{bind, fetch, staging, storage, table};
+use super::buffers::{bind, storage, table, write};
 use super::error::GpuError;
 use super::feeds::Points;
 use super::program::{Program, weights};
+use super::readback::{ROOM_BYTES_MAX, Readback};
 use crate::source::Feeds;
 use crate::wave::Wave;
 
@@ -20,8 +21,6 @@ const SUBMIT_STEPS_MAX: usize = 64;
 /// Most cell updates in a submission: about a second on the slowest GPUs, which a driver takes for a hung
 /// program after a few.
 const SUBMIT_CELLS_MAX: usize = 1 << 31;
-/// Most bytes that cross the bus at a time, and so the room for them on this side.
-const STAGING_BYTES_MAX: u64 = 64 << 20;
 
 /// A wave on a device. What runs it is a [`Wave`] on this side, which has its grid, its medium and its
 /// start, and takes the levels back.
@@ -41,7 +40,9 @@ pub struct DeviceWave {
     signal_buffer: Buffer,
     submit_steps: usize,
     most: Buffer,
-    staging: Buffer,
+    readback: Readback,
+    /// The last of the steps.
+    submitted: Option<SubmissionIndex>,
 }
 
 impl DeviceWave {
@@ -56,23 +57,18 @@ impl DeviceWave {
         let table_bytes = size_of_val(&points.points[..]) as u64;
         gpu.check_bytes(grid, "the cells that the sources feed", table_bytes)?;
         let level_bytes = level_bytes(grid);
-        let staging_bytes = level_bytes.min(STAGING_BYTES_MAX);
-        let bytes = 2 * level_bytes + 2 * staging_bytes + table_bytes;
         // What is written passes through memory of the device, too.
+        let passing_bytes = 2 * level_bytes.min(ROOM_BYTES_MAX);
+        let bytes = 2 * level_bytes + passing_bytes + table_bytes;
         let (device_wave, uploaded) = gpu.with_room(grid, bytes, || {
-            let mut made = Self::make(gpu, wave, points, [level_bytes, staging_bytes]);
+            let mut made = Self::make(gpu, wave, points, level_bytes);
             let uploaded = made.upload(wave);
             (made, uploaded)
         })?;
         uploaded.map(|()| device_wave)
     }
 
-    fn make(
-        gpu: &Gpu,
-        wave: &Wave,
-        points: Points,
-        [level_bytes, staging_bytes]: [u64; 2],
-    ) -> Self {
+    fn make(gpu: &Gpu, wave: &Wave, points: Points, level_bytes: u64) -> Self {
         let program = Program::new(gpu, wave, !points.points.is_empty());
         let levels = ["level 0", "level 1"].map(|label| storage(gpu, label, level_bytes));
         let tables = [
@@ -106,7 +102,8 @@ impl DeviceWave {
             step_groups: [0, 1].map(step_group),
             magnitude_groups: [0, 1].map(magnitude_group),
             signals: vec![0.0; signal_stride / size_of::<f32>() * submit_steps],
-            staging: staging(gpu, "staging", staging_bytes),
+            readback: Readback::new(gpu, level_bytes),
+            submitted: None,
             gpu: gpu.clone(),
             present: 0,
             program,
@@ -124,18 +121,9 @@ impl DeviceWave {
     /// # Errors
     /// A device that fails.
     pub fn upload(&mut self, wave: &Wave) -> Result<(), GpuError> {
-        let levels = [(self.present, wave.u()), (1 - self.present, wave.previous())];
-        for (index, level) in levels {
-            let mut offset = 0;
-            for part in level.chunks(STAGING_BYTES_MAX as usize / size_of::<f32>()) {
-                self.gpu.queue.write_buffer(&self.levels[index], offset, cast_slice(part));
-                // What is written passes through memory of the same size: not all of it at once.
-                self.gpu.queue.submit([]);
-                self.gpu.wait()?;
-                offset += size_of_val(part) as u64;
-            }
-        }
-        Ok(())
+        let [now, before] = self.levels();
+        write(&self.gpu, now, wave.u())?;
+        write(&self.gpu, before, wave.previous())
     }
 
     /// `steps` steps, each with its share of `feeds`, which must be of the sources that it was made with.
@@ -177,15 +165,23 @@ impl DeviceWave {
                 self.present = 1 - self.present;
             }
         }
-        self.gpu.queue.submit([encoder.finish()]);
+        self.submitted = Some(self.gpu.queue.submit([encoder.finish()]));
     }
 
-    /// Waits for the steps.
+    /// Waits for the steps, and not for what was handed over after them.
     ///
     /// # Errors
     /// A device that fails.
     pub fn wait(&self) -> Result<(), GpuError> {
-        self.gpu.wait()
+        self.gpu.wait_for(self.submitted.clone())
+    }
+
+    /// Puts both levels to rest, after everything before.
+    pub fn rest(&mut self) {
+        let mut encoder =
+            self.gpu.device.create_command_encoder(&CommandEncoderDescriptor::default());
+        self.levels.iter().for_each(|level| encoder.clear_buffer(level, 0, None));
+        self.gpu.queue.submit([encoder.finish()]);
     }
 
     /// The largest |u|, found on the device; NaN if any value is not finite. Waits for the steps.
@@ -205,7 +201,7 @@ impl DeviceWave {
         }
         self.gpu.queue.submit([encoder.finish()]);
         let mut bits = [0u32];
-        fetch(&self.gpu, &self.staging, (&self.most, 0), bytemuck::cast_slice_mut(&mut bits))?;
+        self.readback.fetch(&self.gpu, &[&self.most], &mut [cast_slice_mut(&mut bits)])?;
         let most = f32::from_bits(bits[0]);
         Ok(if most.is_finite() { f64::from(most) } else { f64::NAN })
     }
@@ -215,20 +211,26 @@ impl DeviceWave {
     /// # Errors
     /// A device that fails; `wave` may then hold a part of either state.
     pub fn read_back(&mut self, wave: &mut Wave) -> Result<(), GpuError> {
-        let [u, previous] = wave.levels_mut();
-        for (index, level) in [(self.present, u), (1 - self.present, previous)] {
-            let mut offset = 0;
-            for part in level.chunks_mut(STAGING_BYTES_MAX as usize / size_of::<f32>()) {
-                let bytes: &mut [u8] = bytemuck::cast_slice_mut(part);
-                fetch(&self.gpu, &self.staging, (&self.levels[index], offset), bytes)?;
-                offset += bytes.len() as u64;
-            }
-        }
-        Ok(())
+        let [u, previous] = wave.levels_mut().map(cast_slice_mut);
+        self.readback.fetch(&self.gpu, &self.levels(), &mut [u, previous])
     }
 
     /// What computes, in a few words: the form of the scheme and the device.
     pub fn kernel(&self, wave: &Wave) -> String {
         format!("{} f32 wgsl, {}", wave.form(), self.gpu.name())
+    }
+
+    pub(super) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The field now, and the level before it.
+    pub(super) fn levels(&self) -> [&Buffer; 2] {
+        [&self.levels[self.present], &self.levels[1 - self.present]]
+    }
+
+    /// Both levels by their place, which of them is the field now changes with every step.
+    pub(super) fn places(&self) -> (&[Buffer; 2], usize) {
+        (&self.levels, self.present)
     }
 }

@@ -123,16 +123,32 @@ impl Pyramid {
         for tile in &mut self.tiles {
             tile.counts = [0; LEVELS_MAX];
         }
-        let last = |range: Option<BoxRange>| range.map_or(0, |range| range.last);
-        for level in 0..=last(self.range).max(last(self.tile_range)) {
+        let [last, tile_last] = self.last();
+        for level in 0..=last.max(tile_last) {
             if level > 0 {
                 self.join(level);
             }
-            if level <= last(self.range) {
-                self.count_whole(level, last(self.range));
+            if level <= last {
+                self.count_whole(level, last);
             }
-            if level <= last(self.tile_range) {
+            if level <= tile_last {
                 self.count_tiles(level);
+            }
+        }
+    }
+
+    /// Largest exponents of a size that are counted, in the whole field and in each tile.
+    pub(crate) fn last(&self) -> [u32; 2] {
+        [self.range, self.tile_range].map(|range| range.map_or(0, |range| range.last))
+    }
+
+    /// Takes over what was counted elsewhere: boxes of the whole field, size by size, and those of each tile.
+    pub(crate) fn take(&mut self, whole: &[u32], tiles: &[u32]) {
+        let [_, tile_last] = self.last();
+        let fits = self.tiles.iter_mut().zip(tiles.chunks_exact(tile_last as usize + 1));
+        for (fit, counts) in fits.chain([(&mut self.whole, whole)]) {
+            for (ours, count) in fit.counts.iter_mut().zip(counts) {
+                *ours = u64::from(*count);
             }
         }
     }

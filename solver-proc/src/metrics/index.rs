@@ -19,13 +19,13 @@ const GRAIN: f32 = f32::from_bits((127 - 116) << 23);
 #[derive(Debug, Clone, Copy)]
 pub struct Index {
     gain: Gain,
-    inverse_a_ref: f32,
+    pub(crate) inverse_a_ref: f32,
     /// Coherence is `scale / (1 + var inverse_spread)` in both of its forms.
-    coherence_scale: f32,
-    inverse_spread: f32,
-    alpha: f32,
-    inverse_tau0: f32,
-    d_exponent: f32,
+    pub(crate) coherence_scale: f32,
+    pub(crate) inverse_spread: f32,
+    pub(crate) alpha: f32,
+    pub(crate) inverse_tau0: f32,
+    pub(crate) d_exponent: f32,
 }
 
 impl Index {

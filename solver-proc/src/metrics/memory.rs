@@ -58,22 +58,23 @@ impl State<'_> {
 
 /// The parameters, in the units of the recursion.
 #[derive(Debug, Clone, Copy)]
-struct Rule {
-    dwell: Dwell,
+pub(crate) struct Rule {
+    pub(crate) dwell: Dwell,
     lambda: f64,
-    delta: f32,
-    leak: f32,
-    tick_seconds: f32,
-    inverse_a0_squared: f32,
-    s_min: f32,
-    theta: f32,
+    pub(crate) delta: f32,
+    pub(crate) leak: f32,
+    pub(crate) tick_seconds: f32,
+    pub(crate) inverse_a0_squared: f32,
+    pub(crate) s_min: f32,
+    pub(crate) theta: f32,
 }
 
 /// What one tick does to a cell.
 #[derive(Clone, Copy)]
 pub(crate) struct Step {
     rule: Rule,
-    newest: f32,
+    /// Weight of this tick among all since the start.
+    pub(crate) newest: f32,
 }
 
 impl Memory {
@@ -151,6 +152,10 @@ impl Memory {
     /// The dwell time in field seconds.
     pub fn dwell(&self) -> &[f32] {
         &self.fields[3]
+    }
+
+    pub(crate) fn rule(&self) -> &Rule {
+        &self.rule
     }
 
     /// Ticks since the start, or since the last [`Memory::clear`].

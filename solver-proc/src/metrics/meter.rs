@@ -1,5 +1,7 @@
 //! The meter: everything that is measured on a field, in one object that never allocates.
 
+mod mirror;
+
 use std::ops::Range;
 
 use rsw_config::{Auto, Gain, MetricsSection};
@@ -14,6 +16,7 @@ use super::threshold::{Selector, Threshold, ThresholdError};
 use super::window::{Moments, Window, Windows};
 use crate::cells::Cells;
 use crate::workers::{STRIPS_MAX, Workers, strip_rows, strips};
+pub use mirror::CellMetrics;
 
 /// Why the metrics were refused.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -323,12 +326,7 @@ impl Meter {
                 *mean += lanes.iter().sum::<f64>() / (self.nx * self.ny) as f64;
             }
         }
-        let [ci_mean, coherence_mean, gain_mean, dwell_mean] = means;
-        let dimension = self.pyramid.whole().dimension();
-        let d_global = dimension.map_or(f64::NAN, |dimension| dimension.d);
-        let d_r2 = dimension.and_then(|dimension| dimension.r2).unwrap_or(f64::NAN);
-        let theta = self.theta;
-        Summary { ci_mean, coherence_mean, gain_mean, dwell_mean, d_global, d_r2, theta }
+        self.summary(means)
     }
 
     /// Back to a field that was always silent.

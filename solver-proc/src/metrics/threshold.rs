@@ -289,7 +289,7 @@ fn gather(cells: &[f32], at: &Bracket, into: &mut Vec<u32>) {
 
 /// How many cells of `count` reach the quantile `share`: the order statistic of rank `floor(share
 /// count)` is the largest pattern that so many cells reach.
-fn wanted(count: usize, share: f64) -> u64 {
+pub(crate) fn wanted(count: usize, share: f64) -> u64 {
     let count = count as u64;
     count - ((share * count as f64) as u64).min(count - 1)
 }

@@ -105,6 +105,11 @@ impl Window {
         self.nx
     }
 
+    /// Side of a window in cells, odd.
+    pub(crate) fn side(&self) -> usize {
+        self.side
+    }
+
     /// Room for the moments in a strip.
     pub fn moments(&self) -> Moments {
         let ends = Ends::new(self.nx, self.side);

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, links: &mut Links) -> Result<(), KernelError> {
         publisher.alert(AlertCode::CheckpointUnusable, reason);
     }
     // A successor must never find less than this generation began with.
-    publisher.save(&engine);
+    publisher.save(&mut engine)?;
     publisher.commit();
     links.ready(&ready, read_only)?;
     while !links.go && !links.stop {
@@ -83,7 +83,7 @@ fn tick_until_told(
         if topology.ticks_limit.is_some_and(|limit| engine.tick_number() >= limit) {
             if !finished {
                 finished = true;
-                publisher.finish(engine, links);
+                publisher.finish(engine, links)?;
                 let (tick, cursor) = (engine.tick_number(), publisher.cursor());
                 links.finished(&TickMark { tick, cursor })?;
             }

@@ -140,7 +140,7 @@ impl Publisher {
         self.plane.commit();
         self.plane.control.set_tick(report.tick);
         if report.tick.is_multiple_of(self.checkpoint_ticks) {
-            self.save(engine);
+            self.save(engine)?;
         }
         self.commit_ns = mono_ns() - start;
         let counters = &self.plane.counters;
@@ -152,11 +152,16 @@ impl Publisher {
     }
 
     /// The last tick was: nothing may stay in a half-filled batch.
-    pub(super) fn finish(&mut self, engine: &Engine, links: &mut Links) {
+    pub(super) fn finish(
+        &mut self,
+        engine: &mut Engine,
+        links: &mut Links,
+    ) -> Result<(), KernelError> {
         self.batch(links);
-        self.save(engine);
+        self.save(engine)?;
         self.plane.commit();
         self.set_state(KernelState::Finished);
+        Ok(())
     }
 
     /// Turns what the gateway admitted into events.
@@ -364,12 +369,13 @@ impl Publisher {
     }
 
     /// Leaves the engine's state in the plane, for a successor.
-    pub(super) fn save(&mut self, engine: &Engine) {
+    pub(super) fn save(&mut self, engine: &mut Engine) -> Result<(), KernelError> {
         self.checkpoint.resize(engine.checkpoint_bytes(), 0);
-        engine.save(&mut self.checkpoint);
+        engine.save(&mut self.checkpoint)?;
         let last = self.plane.fields.len() - 1;
         self.plane.fields[last].publish(self.tick, self.t_ns, [0.0; 2], &self.checkpoint);
         self.plane.counters.add(Counter::Checkpoints, 1);
+        Ok(())
     }
 
     fn push<T: Pod>(&mut self, kind: EventKind, source: u32, payload: &T, links: &mut Links) {
