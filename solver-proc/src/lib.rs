@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`real`], [`grid`], [`wave`] (the scheme, one step at a time), `stencil` (one cell of
 //! it), `tile` (several steps at a time), `boundary`, [`feedback`], [`source`] and [`drive`] (what feeds
-//! it), [`energy`], [`metrics`] (what is measured), [`gpu`] (the wave elsewhere), [`engine`] (one tick of all
+//! it), [`energy`], [`metrics`] (what is measured), [`gpu`] (all of that elsewhere), [`engine`] (one tick of all
 //! of it).
 
 #![forbid(unsafe_code)]

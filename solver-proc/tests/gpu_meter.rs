@@ -198,6 +198,9 @@ fn every_window_and_tile_agrees() {
             agree_for([150, 90], &MetricsSection { window, gain, ..section() }, 1);
         }
     }
+    for gain in [Gain::Rms, Gain::Envelope] {
+        agree_for([700, 12], &MetricsSection { window: 1023, gain, ..section() }, 1);
+    }
     for tile in [1, 2, 8, 32, 64, 128, 256] {
         for (box_min, box_max) in [(2, Auto::Auto), (1, Auto::Set(256)), (4, Auto::Set(8))] {
             let section =

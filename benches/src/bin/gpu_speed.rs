@@ -1,17 +1,19 @@
 //! Prints what the solver's steps cost on a GPU beside the device's own memory: `gpu_speed [SIDE ...]`.
 //!
 //! Goal: the share of the measured copy bandwidth that a step reaches at the 12 bytes that it moves for a cell; the aim is
-//! 0.8 for 4096 x 4096 and more. Times go by the clock of this side and contain everything: submissions, waits
-//! between them, and nothing that is read back. Non-goal: anything about Vulkan in software, where it runs too.
+//! 0.8 for 4096 x 4096 and more. Beside it a frame of metrics on the device, as many steps as it costs: taken in, measured,
+//! and its numbers read back, of the fields nothing. Times go by the clock of this side and contain everything: submissions and
+//! waits between them; of the steps nothing is read back. Non-goal: anything about Vulkan in software, where it runs too.
 
 use std::error::Error;
 use std::time::Instant;
 
 use rsw_benches::{Spread, hash, machine};
-use rsw_config::Boundary;
+use rsw_config::{Boundary, MetricsSection};
 use solver_proc::feedback::Feedback;
-use solver_proc::gpu::{Choice, DeviceWave, Gpu};
+use solver_proc::gpu::{Choice, DeviceMeter, DeviceWave, Gpu, Wanted};
 use solver_proc::grid::Grid;
+use solver_proc::metrics::{Kept, Meter};
 use solver_proc::source::Feeds;
 use solver_proc::wave::{Medium, Wave};
 
@@ -32,8 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", gpu.name());
     println!("absorbing edges, single precision; medians of {RUNS} runs (smallest..largest)");
     println!(
-        "{:>13} {:>22} {:>8} {:>10} {:>8} {:>17}",
-        "field", "Gcell/s", "GB/s", "copy, GB/s", "/ copy", "hash"
+        "{:>13} {:>22} {:>8} {:>10} {:>8} {:>10} {:>8} {:>17}",
+        "field", "Gcell/s", "GB/s", "copy, GB/s", "/ copy", "frame, ms", "/ step", "hash"
     );
     for side in sides {
         let grid = Grid::new(side, side, 1.0, 1.0)?;
@@ -42,21 +44,32 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{field:>13} {error}");
             continue;
         }
-        let (rates, hash) = measure(&gpu, grid)?;
-        let Some(rates) = Spread::of(rates) else { continue };
+        let Measured { rates, frames, hash } = measure(&gpu, grid)?;
+        let (Some(rates), Some(frames)) = (Spread::of(rates), Spread::of(frames)) else { continue };
         let copy = gpu.copy_bandwidth(&grid)? * 1e-9;
         let moved = rates.median * CELL_BYTES;
+        let steps = frames.median * 1e-3 / (grid.cells() as f64 * 1e-9 / rates.median);
         println!(
-            "{field:>13} {:>22} {moved:>8.1} {copy:>10.1} {:>8.2} {hash:>17x}",
+            "{field:>13} {:>22} {moved:>8.1} {copy:>10.1} {:>8.2} {:>10.3} {steps:>8.1} {hash:>17x}",
             format!("{:.2} ({:.2}..{:.2})", rates.median, rates.min, rates.max),
-            moved / copy
+            moved / copy,
+            frames.median,
         );
     }
     Ok(())
 }
 
-/// Gcell/s of each run, and a hash of the field after the first steps.
-fn measure(gpu: &Gpu, grid: Grid) -> Result<(Vec<f64>, u64), Box<dyn Error>> {
+/// What was measured of one field.
+struct Measured {
+    /// Gcell/s of the steps in each run.
+    rates: Vec<f64>,
+    /// Milliseconds of a frame of metrics in each run.
+    frames: Vec<f64>,
+    /// Of the field after the first steps.
+    hash: u64,
+}
+
+fn measure(gpu: &Gpu, grid: Grid) -> Result<Measured, Box<dyn Error>> {
     let medium = Medium {
         speed: 1.0,
         dt: 0.7 / 2f64.sqrt(),
@@ -85,5 +98,25 @@ fn measure(gpu: &Gpu, grid: Grid) -> Result<(Vec<f64>, u64), Box<dyn Error>> {
         Ok((grid.cells() * steps) as f64 * 1e-9 / begun.elapsed().as_secs_f64())
     };
     let rates = (0..RUNS).map(|_| run()).collect::<Result<Vec<f64>, _>>()?;
-    Ok((rates, hash))
+    let frames = measure_frames(&device_wave, &mut wave)?;
+    Ok(Measured { rates, frames, hash })
+}
+
+/// Milliseconds of a frame of metrics in each run, with everything at its default.
+fn measure_frames(device_wave: &DeviceWave, wave: &mut Wave) -> Result<Vec<f64>, Box<dyn Error>> {
+    let (nx, ny) = (wave.grid().nx, wave.grid().ny);
+    let mut meter = Meter::new(nx, ny, &MetricsSection::default(), 0.01, Kept::NONE)?;
+    let mut device = DeviceMeter::new(device_wave, wave, &meter, &[[0, 0]], Wanted::default())?;
+    let mut run = || -> Result<f64, Box<dyn Error>> {
+        let (begun, mut frames) = (Instant::now(), 0);
+        while frames == 0 || begun.elapsed().as_secs_f64() < SECONDS_MIN {
+            device.submit(device_wave, &mut meter, true)?;
+            device.collect(device_wave, wave, &mut meter)?;
+            frames += 1;
+        }
+        Ok(begun.elapsed().as_secs_f64() * 1e3 / f64::from(frames))
+    };
+    // The first run fills caches and page tables, and does not count.
+    run()?;
+    (0..RUNS).map(|_| run()).collect()
 }

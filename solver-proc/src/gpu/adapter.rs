@@ -17,6 +17,8 @@ use crate::grid::Grid;
 const BINDING_BYTES_MAX: u64 = 1 << 33;
 /// Threads in a workgroup of each kernel; Vulkan promises half as many.
 const GROUP_THREADS: u32 = 256;
+/// Most buffers that a kernel is shown; Vulkan promises half as many.
+const KERNEL_BUFFERS: u32 = 8;
 
 /// Which devices will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,17 +62,20 @@ impl Gpu {
 
     fn on(adapter: &Adapter, info: &AdapterInfo) -> Result<Self, GpuError> {
         let name = name(info);
-        let threads = adapter.limits().max_compute_invocations_per_workgroup;
-        if threads < GROUP_THREADS {
+        let limits = adapter.limits();
+        let threads = limits.max_compute_invocations_per_workgroup;
+        let buffers = limits.max_storage_buffers_per_shader_stage;
+        if threads < GROUP_THREADS || buffers < KERNEL_BUFFERS {
             let reason = format!(
-                "it runs {threads} threads in a workgroup at most, and {GROUP_THREADS} are needed"
+                "it runs {threads} threads in a workgroup and shows {buffers} buffers to a kernel at most, \
+                 and {GROUP_THREADS} and {KERNEL_BUFFERS} are needed"
             );
             return Err(GpuError::Unusable { adapter: name, reason });
         }
         let wanted = DeviceDescriptor {
             label: Some("wave"),
             // All that it has: the defaults are those of a browser, 128 MiB a level.
-            required_limits: adapter.limits(),
+            required_limits: limits,
             ..DeviceDescriptor::default()
         };
         let (device, queue) = block_on(adapter.request_device(&wanted)).map_err(|error| {

@@ -77,23 +77,22 @@ impl DeviceMeter {
         kernels::check(gpu, meter)?;
         let bytes = store::bytes(grid, meter) + ROOM_BYTES_MAX;
         let (levels, _) = device_wave.places();
-        let mut made = gpu.with_room(grid, bytes, || {
+        gpu.with_room(grid, bytes, || {
             let store = Store::new(gpu, grid, meter, sites);
+            let of_tick = Self::sources(&store, wanted, device_wave, true);
+            let of_tick = of_tick.iter().map(|buffer| buffer.size()).sum::<u64>();
+            let of_memory = store.memory.iter().map(Buffer::size).sum();
             Self {
                 kernels: Kernels::new(gpu, wave, meter, levels, &store),
                 energy: Energy::new(wave),
                 results: Results::new(&store),
-                // Made below, when it is known how much comes back at most.
-                readback: Readback::new(gpu, 0),
+                readback: Readback::new(gpu, of_tick.max(of_memory)),
                 gpu: gpu.clone(),
                 evaluated: false,
                 store,
                 wanted,
             }
-        })?;
-        let largest = made.sources(device_wave, true).iter().map(|buffer| buffer.size()).sum();
-        made.readback = gpu.with_room(grid, largest, || Readback::new(gpu, largest))?;
-        Ok(made)
+        })
     }
 
     /// Hands over a tick: takes the field of `device_wave` into the memory and, if `evaluated`, measures it.
@@ -121,7 +120,8 @@ impl DeviceMeter {
             let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
             self.kernels.record(&mut pass, present, evaluated);
         }
-        self.readback.record(&mut encoder, &self.sources(device_wave, evaluated));
+        let sources = Self::sources(&self.store, self.wanted, device_wave, evaluated);
+        self.readback.record(&mut encoder, &sources);
         self.gpu.queue.submit([encoder.finish()]);
         self.evaluated = evaluated;
         self.gpu.sound()
@@ -138,7 +138,7 @@ impl DeviceMeter {
         meter: &mut Meter,
     ) -> Result<Reading, GpuError> {
         let (evaluated, wanted) = (self.evaluated, self.wanted);
-        let sources = Self::sources_of(&self.store, wanted, device_wave, evaluated);
+        let sources = Self::sources(&self.store, wanted, device_wave, evaluated);
         let [u, _] = wave.levels_mut();
         let fields = meter.fields_mut();
         let mut sinks = self.results.sinks(evaluated);
@@ -203,12 +203,8 @@ impl DeviceMeter {
         self.gpu.queue.submit([encoder.finish()]);
     }
 
-    fn sources<'a>(&'a self, device_wave: &'a DeviceWave, evaluated: bool) -> Vec<&'a Buffer> {
-        Self::sources_of(&self.store, self.wanted, device_wave, evaluated)
-    }
-
     /// What comes back of a tick: results, then fields.
-    fn sources_of<'a>(
+    fn sources<'a>(
         store: &'a Store,
         wanted: Wanted,
         device_wave: &'a DeviceWave,
