@@ -33,7 +33,7 @@ pub struct FieldSection {
     /// For `relu`, the most that counts of what is above the threshold; for `phi4`, the largest |u| that
     /// the time step is checked for. In units of u.
     pub feedback_limit: f64,
-    /// Where the solver runs.
+    /// Where the solver and the metrics run; bands are always the CPU's.
     pub backend: Backend,
     /// Fields that are published as frames and loans: any of `wave`, `ci`, `coherence`, `gain`, `dwell`.
     pub publish: Vec<String>,
@@ -92,7 +92,7 @@ pub enum Feedback {
     Relu,
 }
 
-/// Where the solver runs.
+/// Where the solver and the metrics run; bands are always the CPU's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
