@@ -186,7 +186,7 @@ fn a_diverging_field_is_told_and_put_to_rest() {
         let mut engine = engine(&topology, Backend::Gpu);
         for _ in 0..5 {
             let report = engine.tick().unwrap();
-            assert!(report.diverged && !(report.u_abs_max <= 1e12));
+            assert!(report.diverged && (report.u_abs_max.is_nan() || report.u_abs_max > 1e12));
             assert_eq!((report.ci_mean, report.energy, report.dwell_mean > 0.0), (0.0, 0.0, true));
             for name in ["wave", "ci", "coherence", "gain", "dwell"] {
                 let [low, high] = engine.range(name).unwrap();

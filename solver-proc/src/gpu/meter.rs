@@ -143,7 +143,7 @@ impl DeviceMeter {
         let fields = meter.fields_mut();
         let mut sinks = self.results.sinks(evaluated);
         let wanted = wanted.of([u, fields.dwell, fields.ci, fields.coherence, fields.gain]);
-        sinks.extend(wanted.take(shown(evaluated)).flatten().map(|cells| cast_slice_mut(cells)));
+        sinks.extend(wanted.take(shown(evaluated)).flatten().map(cast_slice_mut));
         self.readback.collect(&self.gpu, &sources, &mut sinks)?;
         let results = &self.results;
         let evaluation = evaluated.then(|| {

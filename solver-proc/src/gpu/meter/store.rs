@@ -123,7 +123,7 @@ impl Results {
     }
 
     /// The buffers of `store` that they come from.
-    pub(super) fn sources<'a>(store: &'a Store, evaluated: bool) -> Vec<&'a Buffer> {
+    pub(super) fn sources(store: &Store, evaluated: bool) -> Vec<&Buffer> {
         let Store { most, found, search, whole, tiles, energies, sums, .. } = store;
         let all = [most, found, search, whole, tiles, energies, sums];
         all[..if evaluated { all.len() } else { 2 }].to_vec()
