@@ -143,6 +143,7 @@ impl Pyramid {
     }
 
     /// Takes over what was counted elsewhere: boxes of the whole field, size by size, and those of each tile.
+    #[cfg(feature = "gpu")]
     pub(crate) fn take(&mut self, whole: &[u32], tiles: &[u32]) {
         let [_, tile_last] = self.last();
         let fits = self.tiles.iter_mut().zip(tiles.chunks_exact(tile_last as usize + 1));

@@ -154,6 +154,7 @@ impl Memory {
         &self.fields[3]
     }
 
+    #[cfg(feature = "gpu")]
     pub(crate) fn rule(&self) -> &Rule {
         &self.rule
     }

@@ -1,6 +1,9 @@
 //! The meter: everything that is measured on a field, in one object that never allocates.
 
+#[cfg(feature = "gpu")]
 mod mirror;
+
+mod outcome;
 
 use std::ops::Range;
 
@@ -16,7 +19,7 @@ use super::threshold::{Selector, Threshold, ThresholdError};
 use super::window::{Moments, Window, Windows};
 use crate::cells::Cells;
 use crate::workers::{STRIPS_MAX, Workers, strip_rows, strips};
-pub use mirror::CellMetrics;
+pub use outcome::{CellMetrics, Summary};
 
 /// Why the metrics were refused.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -49,25 +52,6 @@ pub enum MetricsError {
         /// Half of the tick rate.
         limit_hz: f64,
     },
-}
-
-/// The scalars of one evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Summary {
-    /// Mean CI.
-    pub ci_mean: f64,
-    /// Mean coherence.
-    pub coherence_mean: f64,
-    /// Mean gain.
-    pub gain_mean: f64,
-    /// Mean dwell time in field seconds.
-    pub dwell_mean: f64,
-    /// D of the whole field; NaN where fewer than two box sizes are in the fit.
-    pub d_global: f64,
-    /// R^2 of its fit; NaN where D is undefined and for an empty set.
-    pub d_r2: f64,
-    /// The threshold that was used.
-    pub theta: f32,
 }
 
 /// Measures fields of one size.

@@ -106,6 +106,7 @@ impl Window {
     }
 
     /// Side of a window in cells, odd.
+    #[cfg(feature = "gpu")]
     pub(crate) fn side(&self) -> usize {
         self.side
     }

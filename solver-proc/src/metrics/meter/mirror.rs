@@ -1,24 +1,9 @@
 //! The meter as this side's part of one that measures elsewhere, on a device: it has decided everything, and takes over what
 //! is measured there. Its fields are then as old as what was taken last.
 
-use super::{Index, Meter, Summary};
+use super::{Index, Meter};
 use crate::metrics::memory::Rule;
 use crate::metrics::threshold::Threshold;
-
-/// What is known of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct CellMetrics {
-    /// The wave.
-    pub u: f32,
-    /// The index.
-    pub ci: f32,
-    /// The coherence.
-    pub coherence: f32,
-    /// The gain.
-    pub gain: f32,
-    /// The dwell time in field seconds.
-    pub dwell: f32,
-}
 
 /// The fields that may be taken over.
 pub(crate) struct Fields<'a> {
@@ -64,15 +49,5 @@ impl Meter {
         let [_, _, _, dwell] = memory.state_mut().1;
         let (ci, coherence, gain) = (&mut outputs.ci, &mut outputs.coherence, &mut outputs.gain);
         Fields { ci, coherence, gain, dwell }
-    }
-
-    /// What was measured last, with these means of CI, coherence, gain and dwell time.
-    pub(crate) fn summary(&self, means: [f64; 4]) -> Summary {
-        let [ci_mean, coherence_mean, gain_mean, dwell_mean] = means;
-        let dimension = self.pyramid.whole().dimension();
-        let d_global = dimension.map_or(f64::NAN, |dimension| dimension.d);
-        let d_r2 = dimension.and_then(|dimension| dimension.r2).unwrap_or(f64::NAN);
-        let theta = self.theta;
-        Summary { ci_mean, coherence_mean, gain_mean, dwell_mean, d_global, d_r2, theta }
     }
 }
