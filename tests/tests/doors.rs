@@ -2,15 +2,15 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rsw_attach::codec::{self, Incoming};
-use rsw_os::packet;
+use rsw_os::{Signal, packet};
 use rsw_schemas::text;
 use rsw_schemas::wire::{PacketKind, RefusalCode, Refused};
 use rsw_tests::c::{Door, Leash, SWARM, c_compiler, command, good, prefix, source, swarm};
-use rsw_tests::{Place, kill, rust_example, wait_until};
+use rsw_tests::{Place, alive, kill, rust_example, signal, wait_until};
 
 #[test]
 fn every_mistake_with_an_argument_is_an_error() {
@@ -175,6 +175,9 @@ fn a_program_that_links_nothing_runs_in_the_sandbox() {
         place.up(&[]);
         let said = || place.ok(&["logs", "ticks", "-n", "100000"]).stdout;
         wait_until("it reads", || said().contains(": ci "));
+        // Its socket stays, and the next gateway says welcome on it again.
+        kill(place.pid("gateway"));
+        wait_until("the gateway runs", || place.process("gateway")["state"] == "running");
         let (kernel, generation) = (place.pid("kernel"), place.generation());
         kill(kernel);
         wait_until("it goes on in the next generation", || {
@@ -215,6 +218,46 @@ fn the_example_in_rust_follows_restarts_without_a_loss() {
     assert!(said.ends_with(&account), "{account}");
     let (published, _, _) = place.verified();
     assert_eq!(published, sequences.len() as u64, "to the last one");
+}
+
+/// A supervisor that is killed takes its swarm along, and `runtime up` starts another run: same folder, same numbers of
+/// generations and of gateways, other events. Who stayed goes on with its latest.
+#[test]
+fn who_stayed_goes_on_in_another_run() {
+    let place = swarm();
+    let mut programs =
+        Door::ALL.map(|door| door.compile(&place, "agent-proc/examples/c/tail-events.c")).to_vec();
+    programs.push(rust_example("tail-events"));
+    place.up(&[]);
+    let processes = place.processes();
+    let path = |at: usize| place.folder().join(format!("said-{at}"));
+    let start = |(at, program): (usize, &PathBuf)| {
+        let out = std::fs::File::create(path(at)).expect("a file");
+        command(&place, program, &[]).stdout(out).spawn().map(Leash).expect("a program")
+    };
+    let mut tails: Vec<Leash> = programs.iter().enumerate().map(start).collect();
+    let said = |at: usize| std::fs::read_to_string(path(at)).expect("what it said");
+    let count = programs.len();
+    wait_until("all of them read", || (0..count).all(|at| said(at).contains(" kind 1 ")));
+    // A kernel that had time to stop in order would tell that nothing comes.
+    let kernel = place.pid("kernel");
+    signal(kernel, Signal::Stop);
+    kill(place.json(&["status"])["supervisor_pid"].as_u64().expect("a pid") as u32);
+    kill(kernel);
+    wait_until("every process has ended", || processes.iter().all(|(_, pid)| !alive(*pid)));
+    place.up(&[]);
+    for at in 0..count {
+        wait_until(&format!("program {at} goes on"), || {
+            said(at).split("generation 1\n").nth(1).is_some_and(|rest| rest.contains(" kind "))
+        });
+    }
+    place.ok(&["down"]);
+    let ended = |tail: &mut Leash| tail.0.try_wait().expect("its state").is_some();
+    wait_until("all of them end", || tails.iter_mut().all(ended));
+    for at in 0..count {
+        let said = said(at);
+        assert!(said.ends_with(", lost 0\n"), "program {at}: {}", &said[said.len() - 200..]);
+    }
 }
 
 /// What knocking at a socket answers: status and words.

@@ -413,6 +413,8 @@ static inline int32_t rsw_reader_look_(rsw_reader *reader)
     }
     if (reader->path[0] != 0 && !reader->ended && rsw_reader_now_ns_() >= reader->retry_ns) {
         reader->retry_ns = rsw_reader_now_ns_() + RSW_READER_RETRY_NS;
+        /* Whoever answers may be of another run, whose numbers begin anew. */
+        reader->incarnation = reader->generation = 0;
         if (rsw_reader_dial_(reader->path, &reader->socket) == RSW_OK && rsw_reader_hello_(reader->socket) != RSW_OK) {
             close(reader->socket);
             reader->socket = -1;
@@ -488,7 +490,8 @@ static inline int32_t rsw_reader_attach_(int sock, const char *path, uint32_t ti
                                           "logs gateway`",
                                           timeout_ms);
             else
-                (void)poll(&readable, 1, (int)((deadline_ns - now_ns) / 1000000 + 1));
+                (void)poll(&readable, 1,
+                           now_ns + 1000000000 < deadline_ns ? 1000 : (int)((deadline_ns - now_ns) / 1000000 + 1));
         }
     }
     if (status != RSW_OK) {
