@@ -162,6 +162,26 @@ fn a_program_runs_confined_ad_hoc_and_is_gone_when_it_is_asked_to() {
     );
 }
 
+/// What a program's variables bring along runs in the program, not in the launcher before it is confined.
+#[test]
+fn a_preloaded_library_runs_confined() {
+    let place = swarm();
+    place.up(&[]);
+    let text = "#include <fcntl.h>\n#include <stdlib.h>\n#include <unistd.h>\n\
+                __attribute__((constructor)) static void mark(void)\n\
+                { close(open(getenv(\"MARK\"), O_CREAT | O_WRONLY, 0600)); write(1, \"loaded\\n\", 7); }\n";
+    let (from, to) = (place.write("pre.c", text), place.folder().join("pre.so"));
+    good(Command::new("gcc").args(["-w", "-shared", "-fPIC", "-o"]).arg(&to).arg(from));
+    let mark = place.folder().join("mark");
+    let [preload, marked] = [("LD_PRELOAD", &to), ("MARK", &mark)]
+        .map(|(name, path)| format!("{name}={}", path.display()));
+    let library = to.to_string_lossy();
+    let words = ["run", "--env", &preload, "--env", &marked, "--read", &library, "--", "true"];
+    let done = place.run(&words);
+    assert_eq!((done.code, &*done.stdout), (0, "loaded\n"), "{}", done.stderr);
+    assert!(!mark.exists());
+}
+
 #[test]
 fn a_launched_program_has_the_files_and_variables_of_its_table() {
     let place = swarm();

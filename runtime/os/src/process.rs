@@ -34,6 +34,8 @@ pub struct ProcStatus {
     pub no_new_privs: bool,
     /// Its effective capabilities as a bit set.
     pub cap_eff: u64,
+    /// The signals that it ignores: bit n - 1 is signal n.
+    pub ignored: u64,
 }
 
 /// Reads the status of process `pid`; `NotFound` if it is gone.
@@ -226,6 +228,7 @@ fn parse_status(text: &str) -> Option<ProcStatus> {
         seccomp_mode: number("Seccomp").unwrap_or(0),
         no_new_privs: number("NoNewPrivs").unwrap_or(0) == 1,
         cap_eff: u64::from_str_radix(word("CapEff")?, 16).ok()?,
+        ignored: u64::from_str_radix(word("SigIgn")?, 16).ok()?,
     })
 }
 

@@ -34,7 +34,7 @@ pub enum LaunchError {
 /// A program to start under a policy.
 #[derive(Debug)]
 pub struct Launch<'fd> {
-    /// What it may keep; `kept_fds` and `parent_pid` are filled in here.
+    /// What it may keep; `kept_fds`, `parent_pid` and `environment` are filled in here.
     pub policy: Policy,
     /// Absolute path of the program.
     pub program: PathBuf,
@@ -70,6 +70,7 @@ impl Launch<'_> {
     /// thread that started it ends (if the policy says so).
     pub fn spawn(mut self) -> Result<Launched, LaunchError> {
         self.policy.parent_pid = Some(std::process::id());
+        self.policy.environment = std::mem::take(&mut self.env).into_iter().collect();
         self.policy.kept_fds = self.keep_fds.iter().map(|fd| fd.as_raw_fd()).collect();
         if let Some(&fd) = self.policy.kept_fds.iter().find(|&&fd| fd < 3) {
             return Err(LaunchError::StandardFd(fd));
@@ -88,7 +89,6 @@ impl Launch<'_> {
             .arg(&self.program)
             .args(&self.args)
             .env_clear()
-            .envs(&self.env)
             .stdin(Stdio::null())
             // Ctrl-C goes to a terminal's whole process group; the supervisor alone decides what it means.
             .process_group(0)

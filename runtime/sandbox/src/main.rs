@@ -92,7 +92,8 @@ fn launch(request: &Request, mut report: Option<&mut File>) -> String {
     {
         return format!("cannot report: {why}");
     }
-    let why = Command::new(program).args(&request.arguments).exec();
+    let environment = policy.environment.iter().map(|(name, value)| (name, value));
+    let why = Command::new(program).args(&request.arguments).env_clear().envs(environment).exec();
     format!("cannot execute {program:?}: {why}")
 }
 

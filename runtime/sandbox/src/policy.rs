@@ -1,6 +1,7 @@
 //! What one process may keep: written by the supervisor, read by the launcher, as JSON.
 
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// How much a process gives up.
@@ -56,6 +57,10 @@ pub struct Policy {
     /// The CPUs to run on; empty: as inherited.
     #[serde(default)]
     pub cpus: Vec<usize>,
+    /// The program's whole environment. The launcher itself runs without: a variable such as LD_PRELOAD would
+    /// otherwise bring the program's code into it before it has confined itself.
+    #[serde(default)]
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 impl Policy {
@@ -71,6 +76,7 @@ impl Policy {
             parent_pid: None,
             dies_with_parent: true,
             cpus: Vec::new(),
+            environment: Vec::new(),
         }
     }
 }
@@ -111,6 +117,7 @@ mod tests {
         let mut policy = Policy::new(Profile::Sandboxed);
         policy.write_folders.push("/run/loans".into());
         policy.kept_fds.push(5);
+        policy.environment.push(("LANG".into(), "C".into()));
         let text = serde_json::to_string(&policy).unwrap();
         assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
         let short: Policy = serde_json::from_str(r#"{"profile":"strict"}"#).unwrap();

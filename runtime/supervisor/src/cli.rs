@@ -179,7 +179,7 @@ pub(crate) struct Down {
 /// `runtime run`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Run {
-    /// Its name in `runtime ps` [default: the program's]
+    /// Its name in `runtime ps`, unless it only observes [default: the program's]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// How it is kept: as in the swarm file; `none` leaves it as it is, terminal and environment included
@@ -191,7 +191,7 @@ pub(crate) struct Run {
     /// A variable of its environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
-    /// The program and what it takes
+    /// The program and what it takes; confined, it has five seconds to connect
     #[arg(
         required = true,
         trailing_var_arg = true,

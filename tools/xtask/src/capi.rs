@@ -66,6 +66,9 @@ fn words_of(runtime: &Path, prefix: &Path) -> Result<(), String> {
     for (shell, place) in COMPLETIONS {
         let script = Command::new(runtime).args(["completions", shell]).output();
         let script = script.map_err(|error| format!("{}: {error}", runtime.display()))?;
+        if !script.status.success() {
+            return Err(format!("{} completions {shell} failed", runtime.display()));
+        }
         let place = prefix.join(place);
         let folder = place.parent().unwrap_or(prefix);
         std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;

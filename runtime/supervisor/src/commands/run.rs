@@ -31,7 +31,9 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
     context.client()?;
     let folder = std::env::current_dir().map_err(|error| failed("the working folder", &error))?;
     let section = AgentSection { command: args.command.clone(), ..Default::default() };
-    let (program, words) = swarm::agent_program(&section, &folder)?;
+    let (program, mut words) = swarm::agent_program(&section, &folder)?;
+    // Ours takes no variables.
+    let is_ours = program.file_name().is_some_and(|name| name == "agent-proc");
     let name = args.name.clone().unwrap_or_else(|| name_of(&program));
     let mut env = environment(&args.env)?;
     env.insert("RSW_AGENT_NAME".into(), name.into());
@@ -39,17 +41,29 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
         RunIsolation::Sandboxed => Isolation::Sandboxed,
         RunIsolation::Strict => Isolation::Strict,
         RunIsolation::None => {
+            if is_ours {
+                words.extend(["--socket".into(), project.socket_path().into()]);
+            }
             env.insert("RSW_SOCKET".into(), project.socket_path().into());
-            let why = Command::new(&program).args(words).envs(env).exec();
+            // It would come before the socket's path.
+            let mut command = Command::new(&program);
+            let why = command.args(words).env_remove("RSW_SOCKET_FD").envs(env).exec();
             return Err(failed(&program.display().to_string(), &why));
         }
     };
     let socket = rsw_os::packet::connect(&project.socket_path()).map_err(os_error)?;
-    env.insert("RSW_SOCKET_FD".into(), socket.as_raw_fd().to_string().into());
+    let number = OsString::from(socket.as_raw_fd().to_string());
+    if is_ours {
+        words.extend(["--socket-fd".into(), number.clone()]);
+    }
+    env.insert("RSW_SOCKET_FD".into(), number);
     let mut policy = swarm::confined(&project, &topology, isolation, &section, &program);
     policy.read_paths = swarm::readable("--read", &folder, &args.read)?;
-    let signals = SignalPipe::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup])
-        .map_err(os_error)?;
+    // What is ignored stays so: under nohup the terminal's end is none of ours.
+    let mut forwarded = vec![Signal::Interrupt, Signal::Terminate, Signal::Hangup];
+    let ignored = rsw_os::process::status(std::process::id()).map_err(os_error)?.ignored;
+    forwarded.retain(|signal| ignored & (1 << (signal.number() - 1)) == 0);
+    let signals = SignalPipe::new(&forwarded).map_err(os_error)?;
     let launch = Launch {
         policy,
         program,
@@ -79,9 +93,9 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
     Ok(code_of(ended))
 }
 
-/// Until the program ends; what is asked of this process is asked of it, and asked twice it is killed.
+/// Until the program ends; what is asked of this process is asked of it, and asked the same twice it is killed.
 fn wait(launched: &Launched, mut signals: SignalPipe) -> Result<Exit, CliError> {
-    let mut asked = false;
+    let mut asked = Vec::new();
     loop {
         if let Some(exit) = pidfd::try_wait(&launched.pidfd).map_err(os_error)? {
             return Ok(exit);
@@ -92,9 +106,9 @@ fn wait(launched: &Launched, mut signals: SignalPipe) -> Result<Exit, CliError> 
         ];
         poll(&mut fds, None).map_err(os_error)?;
         for signal in signals.drain() {
-            let signal = if asked { Signal::Kill } else { signal };
-            pidfd::send_signal(&launched.pidfd, signal).map_err(os_error)?;
-            asked = true;
+            let told = if asked.contains(&signal) { Signal::Kill } else { signal };
+            pidfd::send_signal(&launched.pidfd, told).map_err(os_error)?;
+            asked.push(signal);
         }
     }
 }

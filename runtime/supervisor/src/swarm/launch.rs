@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -342,10 +343,20 @@ pub(crate) fn agent_program(
         vec![folder.join(first)]
     } else {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).map(|dir| dir.join(first)).collect()
+        std::env::split_paths(&path).map(|dir| folder.join(dir).join(first)).collect()
     };
-    match candidates.into_iter().find(|path| path.is_file()) {
-        Some(path) => Ok((path, args)),
+    let runs = |path: &PathBuf| {
+        std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o111 != 0)
+    };
+    let found: Vec<PathBuf> = candidates.into_iter().filter(|path| path.is_file()).collect();
+    match found.iter().find(|path| runs(path)).or(found.first()) {
+        Some(path) if !runs(path) => Err(CliError::new(
+            exit::CONFIG,
+            "no-program",
+            format!("agent program {} may not be executed", path.display()),
+        )
+        .hint("chmod +x makes it a program; in front of a script name its interpreter")),
+        Some(path) => Ok((path.clone(), args)),
         None => Err(CliError::new(
             exit::CONFIG,
             "no-program",
