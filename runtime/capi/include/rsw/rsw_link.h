@@ -23,6 +23,8 @@
 #define RSW_READER_SPIN_NS 50000
 /* No packet to a client carries more descriptors. */
 #define RSW_READER_FDS_MAX 3
+/* Most packets of one look: whoever sends more does not hold up his reader. */
+#define RSW_READER_PACKETS_MAX 32
 /* Room for a socket's path. */
 #define RSW_READER_PATH_BYTES 108
 
@@ -99,8 +101,8 @@ static inline int32_t rsw_reader_receive_(int sock, struct rsw_reader_packet_ *p
         if (length < 0 && errno != ECONNRESET)
             break;
     }
-    if (length <= 0) {
-        if (length == 0 || errno == ECONNRESET)
+    if (length < 0) {
+        if (errno == ECONNRESET)
             return RSW_ENDED;
         if (errno == EAGAIN || errno == EINTR)
             return RSW_EMPTY;
@@ -120,12 +122,21 @@ static inline int32_t rsw_reader_receive_(int sock, struct rsw_reader_packet_ *p
             }
         }
     }
+    /* The end; or an empty packet, which nobody of ours sends. */
+    if (length == 0) {
+        rsw_reader_close_fds_(packet);
+        return RSW_ENDED;
+    }
     const struct rsw_packet *head = &packet->head;
     int cut = surplus || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
     if (!cut && (size_t)length >= sizeof *head && head->magic == RSW_PACKET_MAGIC &&
         head->len_bytes == (size_t)length - sizeof *head)
         return RSW_OK;
     rsw_reader_close_fds_(packet);
+    if ((message.msg_flags & MSG_CTRUNC) != 0)
+        return rsw_reader_fail_(RSW_E_SYSTEM,
+                                "gateway: there was no room for the descriptors of a packet; has this process too many "
+                                "open (ulimit -n)?");
     return rsw_reader_fail_(RSW_E_PROTOCOL,
                             "gateway: a packet of %zd bytes is cut off, or not of this protocol; is this socket "
                             "the swarm's?",
@@ -237,9 +248,10 @@ static inline int32_t rsw_reader_take_up_(rsw_reader *reader, struct rsw_reader_
     return RSW_REATTACHED;
 }
 
-/* Maps the plane beside a packet, which must be the one that the packet speaks of. Closes all its descriptors. */
+/* Maps the plane beside a packet, which must be the one that the packet speaks of; NULL: it speaks of no first
+ * sequence. Closes all its descriptors. */
 static inline int32_t rsw_reader_announced_(rsw_reader *reader, struct rsw_reader_packet_ *packet, uint64_t generation,
-                                            uint64_t total_bytes)
+                                            uint64_t total_bytes, const uint64_t *first_sequence)
 {
     struct rsw_reader_plane *plane = NULL;
     int32_t status = rsw_reader_plane_map_(packet->fds[0], &plane);
@@ -253,6 +265,15 @@ static inline int32_t rsw_reader_announced_(rsw_reader *reader, struct rsw_reade
                                   (unsigned long long)generation, (unsigned long long)total_bytes,
                                   (unsigned long long)plane->header.generation,
                                   (unsigned long long)plane->header.total_bytes);
+        rsw_reader_plane_drop_(plane);
+        return status;
+    }
+    if (first_sequence != NULL && plane->header.first_sequence != *first_sequence) {
+        status = rsw_reader_fail_(RSW_E_PROTOCOL,
+                                  "the gateway announced a plane that begins at %llu, the one beside it begins at %llu; "
+                                  "restart the swarm",
+                                  (unsigned long long)*first_sequence,
+                                  (unsigned long long)plane->header.first_sequence);
         rsw_reader_plane_drop_(plane);
         return status;
     }
@@ -272,7 +293,7 @@ static inline int32_t rsw_reader_welcomed_(rsw_reader *reader, struct rsw_reader
         rsw_reader_close_fds_(packet);
         return RSW_OK;
     }
-    int32_t status = rsw_reader_announced_(reader, packet, welcome.generation, welcome.total_bytes);
+    int32_t status = rsw_reader_announced_(reader, packet, welcome.generation, welcome.total_bytes, NULL);
     if (status >= 0) {
         reader->incarnation = welcome.incarnation;
         welcome.wait[sizeof welcome.wait - 1] = 0;
@@ -289,7 +310,7 @@ static inline int32_t rsw_reader_plane_changed_(rsw_reader *reader, struct rsw_r
         return RSW_E_PROTOCOL;
     memcpy(&changed, packet->body, sizeof changed);
     if (reader->plane != NULL && changed.generation > reader->generation)
-        return rsw_reader_announced_(reader, packet, changed.generation, changed.total_bytes);
+        return rsw_reader_announced_(reader, packet, changed.generation, changed.total_bytes, &changed.first_sequence);
     rsw_reader_close_fds_(packet);
     return RSW_OK;
 }
@@ -354,13 +375,11 @@ static inline int32_t rsw_reader_dial_(const char *path, int *connected)
     if (file.st_uid != getuid())
         return rsw_reader_fail_(RSW_E_PERMISSION, "%s belongs to user %u; run as that user", path,
                                 (unsigned)file.st_uid);
-    int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    /* A gateway that accepts nobody for a while is an error, not a wait. */
+    int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (sock < 0)
         return rsw_reader_fail_(RSW_E_SYSTEM, "no socket: %s", strerror(errno));
-    int refused;
-    do
-        refused = connect(sock, (const struct sockaddr *)&address, sizeof address);
-    while (refused != 0 && errno == EINTR);
+    int refused = connect(sock, (const struct sockaddr *)&address, sizeof address);
     if (refused == 0 && getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) == 0 && peer.uid == getuid()) {
         *connected = sock;
         return RSW_OK;
@@ -371,6 +390,8 @@ static inline int32_t rsw_reader_dial_(const char *path, int *connected)
         return rsw_reader_fail_(RSW_E_PERMISSION, "%s is not held by this user; run as its owner", path);
     if (why == ECONNREFUSED || why == ENOENT)
         return rsw_reader_not_there_(path);
+    if (why == EAGAIN || why == EINTR)
+        return rsw_reader_fail_(RSW_E_LIMIT, "%s: too many wait for the gateway already; try again", path);
     return rsw_reader_fail_(why == EACCES ? RSW_E_PERMISSION : RSW_E_SYSTEM, "connect to %s: %s", path, strerror(why));
 }
 
@@ -387,10 +408,15 @@ static inline int32_t rsw_reader_look_(rsw_reader *reader)
 {
     struct rsw_reader_packet_ packet;
     int32_t changed = RSW_OK;
-    while (reader->socket >= 0) {
-        int32_t status = rsw_reader_receive_(reader->socket, &packet);
+    for (int looks = 0; reader->socket >= 0; looks++) {
+        int32_t status = looks < RSW_READER_PACKETS_MAX ? rsw_reader_receive_(reader->socket, &packet) : RSW_EMPTY;
         if (status == RSW_EMPTY)
             return changed;
+        if (status < 0 && reader->path[0] == 0) {
+            /* An inherited socket cannot be had again: what was lost with this packet, another welcome brings. */
+            (void)rsw_reader_hello_(reader->socket);
+            return status;
+        }
         uint64_t retry_ns = rsw_reader_now_ns_();
         if (status == RSW_OK) {
             int refused = packet.head.kind == RSW_PACKET_REFUSED;
@@ -473,7 +499,7 @@ static inline int32_t rsw_reader_attach_(int sock, const char *path, uint32_t ti
     uint64_t deadline_ns = rsw_reader_now_ns_() + UINT64_C(1000000) * timeout_ms;
     int32_t status = rsw_reader_hello_(sock);
     while (status == RSW_OK && reader->plane == NULL) {
-        status = rsw_reader_receive_(sock, &packet);
+        status = rsw_reader_now_ns_() < deadline_ns ? rsw_reader_receive_(sock, &packet) : RSW_EMPTY;
         if (status == RSW_OK) {
             status = rsw_reader_hear_(reader, &packet);
             status = status > 0 ? RSW_OK : status;
