@@ -12,15 +12,14 @@ pub(crate) const LANES: usize = 8;
 const WIDE: usize = 8 * LANES;
 /// Blocks of so many cells whose products are added up in their own precision.
 const BLOCKS_SUMMED: usize = 16;
-/// Where a lane of products begins, 2^-100, taken off exactly at the end: a product that is added by a fused
-/// operation is rounded together with it, so that no wave front ends in slow subnormal numbers.
-const FLOOR: f64 = f64::from_bits((1023 - 100) << 52);
-
 /// Sums over rows of a wave: of `(new - old)^2`, of `(south - new) (south_old - old)`, and over the
 /// edges of `(new[x+1] - new[x]) (old[x+1] - old[x])`.
 ///
 /// Differences and short sums of products in the precision of the wave, the rest in double precision;
-/// one order of operations at every width of vectors.
+/// one order of operations at every width of vectors. A lane begins at [`Real::FLOOR`], which is taken off exactly
+/// at the end: a product that is added by a fused operation is rounded together with it, so that no wave front ends
+/// in slow subnormal numbers. So products far below 2^-100 are nothing in single precision: a wave whose values stay
+/// below 1e-18 has no energy, and beyond 1e19 it has an infinite one.
 pub(crate) struct WaveSums {
     lanes: [[f64; WIDE / 4]; 3],
 }
@@ -66,7 +65,7 @@ impl WaveSums {
         let (east, east_old) = (in_blocks(new, edges + 1), in_blocks(old, edges + 1));
         let (new, old) = (in_blocks(new, cells), in_blocks(old, cells));
         let (south, south_old) = (in_blocks(south, cells), in_blocks(south_old, cells));
-        let mut lanes = [[T::from_f64(FLOOR); WIDE]; 3];
+        let mut lanes = [[T::FLOOR; WIDE]; 3];
         for b in 0..blocks {
             let (n, o, s, so) = (new[b], old[b], south[b], south_old[b]);
             let (w, wo, e, eo) = (west[b], west_old[b], east[b], east_old[b]);
@@ -88,7 +87,7 @@ impl WaveSums {
     /// A row of at most one block.
     #[inline(always)]
     fn few<T: Real>(&mut self, [new, old]: [&[T]; 2], [south, south_old]: [&[T]; 2]) {
-        let mut lanes = [[T::from_f64(FLOOR); WIDE]; 3];
+        let mut lanes = [[T::FLOOR; WIDE]; 3];
         for x in 0..new.len() {
             let moved = new[x] - old[x];
             lanes[0][x] = moved.fused(moved, lanes[0][x]);
@@ -103,11 +102,13 @@ impl WaveSums {
     #[inline(always)]
     fn take<T: Real>(&mut self, lanes: &[[T; WIDE]; 3]) {
         const QUARTER: usize = WIDE / 4;
+        // Exact.
+        let four_floors = (T::FLOOR + T::FLOOR) + (T::FLOOR + T::FLOOR);
         for k in 0..3 {
             for l in 0..QUARTER {
                 let first = lanes[k][l] + lanes[k][QUARTER + l];
                 let second = lanes[k][2 * QUARTER + l] + lanes[k][3 * QUARTER + l];
-                let sum = (first + second) - T::from_f64(4.0 * FLOOR);
+                let sum = (first + second) - four_floors;
                 self.lanes[k][l] += sum.to_f64();
             }
         }
@@ -201,6 +202,10 @@ mod tests {
         let [moved, down, along] = products([&new, &old], [&new, &old]);
         assert_eq!([down, along], [0.0, 0.0]);
         assert!((moved / (130.0 * 4e-36) - 1.0).abs() < 0.02, "{moved}");
+        let [new, old] =
+            [new, old].map(|row| row.iter().map(|v| f64::from(*v) * 1e-120).collect::<Vec<_>>());
+        let [moved, _, _] = products([&new, &old], [&new, &old]);
+        assert!((moved / (130.0 * 4e-276) - 1.0).abs() < 1e-6, "{moved}");
         let silent = vec![0.0f32; 130];
         assert_eq!(products([&silent, &silent], [&silent, &silent]), [0.0; 3]);
     }

@@ -22,6 +22,9 @@ pub trait Real:
     /// The name in a npy header and on the command line: `f32`, `f64`.
     const NAME: &'static str;
 
+    /// Less than any product that matters, and normal: where sums of products may begin.
+    const FLOOR: Self;
+
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
 
@@ -53,6 +56,8 @@ mod sealed {
 
 impl Real for f32 {
     const NAME: &'static str = "f32";
+    /// 2^-100.
+    const FLOOR: Self = f32::from_bits((127 - 100) << 23);
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -98,6 +103,8 @@ impl Real for f32 {
 
 impl Real for f64 {
     const NAME: &'static str = "f64";
+    /// 2^-960.
+    const FLOOR: Self = f64::from_bits((1023 - 960) << 52);
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {

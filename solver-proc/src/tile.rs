@@ -79,9 +79,9 @@ impl<T: Real> Tiles<T> {
             // once in a tile and not once in a step.
             Tiling::Auto if threads == 1 && 2 * row_bytes * grid.ny <= CACHE_BYTES => 1,
             Tiling::Auto => {
-                // No deeper than leaves every thread a band.
+                // No deeper than leaves every thread a band, if two steps do.
                 let each = grid.ny / (ROWS_A_STEP_MIN * threads);
-                let shared = if threads > 1 && each > 1 { each } else { DEPTH_MAX };
+                let shared = if threads > 1 { each.max(2) } else { DEPTH_MAX };
                 fits.min(DEPTH_MAX).min(steps).min(shared)
             }
             Tiling::Depth(depth) => depth.min(steps),
