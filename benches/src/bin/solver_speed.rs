@@ -2,16 +2,15 @@
 //!
 //! Goal: ratios of one run: the tiled step to the plain one, and both to the one-pass bound, which is the
 //! measured triad over the 12 bytes that a step in place moves for a cell. Non-goal: absolute figures.
-//! Rates go by the clock; they, the triad and both ratios go by the processor time of a thread as well,
-//! which other work on the machine disturbs less.
+//! All of it goes by the clock: processor time would not show a thread that is left without work.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
+use memmap2::{Advice, MmapMut};
 use rsw_benches::{Spread, machine};
 use rsw_config::Boundary;
-use rustix::time::{ClockId, clock_gettime};
 use solver_proc::feedback::Feedback;
 use solver_proc::grid::Grid;
 use solver_proc::source::Feeds;
@@ -38,14 +37,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     for threads in THREADS {
         let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?);
         let workers = Workers::new(pool);
-        let [triad, triad_cpu] = triad(threads)?;
-        let bound = triad_cpu / CELL_BYTES;
+        let triad = triad(threads)?;
+        let bound = triad / CELL_BYTES;
         println!(
-            "\n{threads} threads: triad {triad:.1} GB/s; by CPU time {triad_cpu:.1} GB/s, a one-pass bound of {bound:.2} Gcell/s"
+            "\n{threads} threads: triad {triad:.1} GB/s, a one-pass bound of {bound:.2} Gcell/s"
         );
         println!(
-            "{:>13} {:>6} {:>5} {:>22} {:>14} {:>8} {:>8}",
-            "field", "steps", "tile", "Gcell/s", "by CPU time", "/ plain", "/ bound"
+            "{:>13} {:>6} {:>5} {:>22} {:>8} {:>8}",
+            "field", "steps", "tile", "Gcell/s", "/ plain", "/ bound"
         );
         for &side in &sides {
             let mut plain = None;
@@ -54,18 +53,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             for (tiling, steps) in tilings {
                 let mut wave = wave(side)?;
                 wave.tile(tiling, steps, &workers);
-                let runs: Vec<[f64; 2]> =
-                    (0..RUNS).map(|_| run(&mut wave, &workers, steps)).collect();
-                let spread = |k: usize| Spread::of(runs.iter().map(|run| run[k]).collect());
-                let (Some(wall), Some(cpu)) = (spread(0), spread(1)) else { continue };
-                let plain = *plain.get_or_insert(cpu.median);
+                let runs = (0..RUNS).map(|_| run(&mut wave, &workers, steps)).collect();
+                let Some(rate) = Spread::of(runs) else { continue };
+                let plain = *plain.get_or_insert(rate.median);
                 println!(
-                    "{:>13} {steps:>6} {:>5} {wall:>22} {:>14.2} {:>8.2} {:>8.2}",
+                    "{:>13} {steps:>6} {:>5} {rate:>22} {:>8.2} {:>8.2}",
                     format!("{side} x {side}"),
                     wave.tile_depth(),
-                    cpu.median,
-                    cpu.median / plain,
-                    cpu.median / bound
+                    rate.median / plain,
+                    rate.median / bound
                 );
             }
         }
@@ -90,31 +86,32 @@ fn wave(side: usize) -> Result<Wave, Box<dyn Error>> {
     Ok(wave)
 }
 
-/// Gcell/s by the clock, and by the processor time of a thread.
-fn run(wave: &mut Wave, workers: &Workers, steps: usize) -> [f64; 2] {
+/// Gcell/s.
+fn run(wave: &mut Wave, workers: &Workers, steps: usize) -> f64 {
     let cells = wave.grid().cells();
     let feeds = Feeds::silent(wave.grid().ny);
     let calls = (CELLS_A_RUN / (cells * steps)).max(2);
-    let (wall, cpu) = (Instant::now(), cpu_seconds());
+    let begun = Instant::now();
     workers.enter(|| (0..calls).for_each(|_| wave.advance(workers, &feeds, steps)));
-    let updates = (cells * calls * steps) as f64 * 1e-9;
-    let of_a_thread = (cpu_seconds() - cpu) / workers.threads() as f64;
-    [updates / wall.elapsed().as_secs_f64(), updates / of_a_thread]
+    (cells * calls * steps) as f64 * 1e-9 / begun.elapsed().as_secs_f64()
 }
 
-fn cpu_seconds() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
-/// GB/s of `a = b + 3 c` by the clock and by the processor time of a thread, the best of a few runs.
-fn triad(threads: usize) -> Result<[f64; 2], Box<dyn Error>> {
-    let (mut a, b, c) = (vec![1.0f32; TRIAD], vec![2.0f32; TRIAD], vec![3.0f32; TRIAD]);
+/// GB/s of `a = b + 3 c`, the best of a few runs; in huge pages, as the fields are.
+fn triad(threads: usize) -> Result<f64, Box<dyn Error>> {
+    let array = |value: f32| -> Result<MmapMut, std::io::Error> {
+        let mut array = MmapMut::map_anon(TRIAD * size_of::<f32>())?;
+        // Where there are none, the fields have none either.
+        let _ = array.advise(Advice::HugePage);
+        bytemuck::cast_slice_mut::<u8, f32>(&mut array).fill(value);
+        Ok(array)
+    };
+    let (mut a, b, c) = (array(1.0)?, array(2.0)?, array(3.0)?);
+    let a: &mut [f32] = bytemuck::cast_slice_mut(&mut a);
+    let (b, c): (&[f32], &[f32]) = (bytemuck::cast_slice(&b), bytemuck::cast_slice(&c));
     let part = TRIAD.div_ceil(threads);
-    let mut best = [0.0f64; 2];
-    let bytes = TRIAD as f64 * CELL_BYTES * 1e-9;
+    let mut best = 0.0f64;
     for _ in 0..RUNS {
-        let (wall, cpu) = (Instant::now(), cpu_seconds());
+        let begun = Instant::now();
         std::thread::scope(|scope| {
             for ((a, b), c) in a.chunks_mut(part).zip(b.chunks(part)).zip(c.chunks(part)) {
                 scope.spawn(move || {
@@ -124,9 +121,7 @@ fn triad(threads: usize) -> Result<[f64; 2], Box<dyn Error>> {
                 });
             }
         });
-        let of_a_thread = (cpu_seconds() - cpu) / threads as f64;
-        best[0] = best[0].max(bytes / wall.elapsed().as_secs_f64());
-        best[1] = best[1].max(bytes / of_a_thread);
+        best = best.max(TRIAD as f64 * CELL_BYTES * 1e-9 / begun.elapsed().as_secs_f64());
     }
     if a.iter().step_by(4096).any(|a| *a != 11.0) {
         return Err("the triad came to something else".into());
