@@ -59,7 +59,8 @@ impl FromStr for Threshold {
             None => {
                 let level = number(text)?;
                 let usable = (0.0..=f64::from(f32::MAX)).contains(&level);
-                usable.then_some(Self::Fixed(level as f32)).ok_or_else(refused)
+                // A zero without a sign: a pattern of bits with one is above all magnitudes.
+                usable.then_some(Self::Fixed((level as f32).abs())).ok_or_else(refused)
             }
         }
     }
@@ -368,6 +369,8 @@ mod tests {
     fn words_for_a_threshold() {
         assert_eq!("q:0.75".parse(), Ok(Threshold::Quantile(0.75)));
         assert_eq!("0.3".parse(), Ok(Threshold::Fixed(0.3)));
+        let Ok(Threshold::Fixed(zero)) = "-0".parse() else { panic!("-0 is a magnitude") };
+        assert_eq!(zero.to_bits(), 0);
         for bad in ["q:1.5", "-1", "1e39", "q:", "high", "nan", "inf"] {
             assert!(bad.parse::<Threshold>().is_err(), "{bad}");
         }
