@@ -196,6 +196,15 @@ fn every_form_agrees() {
     }
 }
 
+/// Bounds of the dwell time that no single reaches are nothing that a device refuses.
+#[test]
+fn bounds_beyond_single_precision_agree() {
+    for (dwell_theta, dwell_s_min) in [(1e39, 0.0), (0.0, 1e39)] {
+        let dwell = Dwell::Sojourn;
+        agree_for([21, 13], &MetricsSection { dwell, dwell_theta, dwell_s_min, ..section() }, 2);
+    }
+}
+
 /// Windows from a cell to more than the field, tiles from a cell to more than a workgroup's square.
 #[test]
 fn every_window_and_tile_agrees() {
@@ -220,7 +229,7 @@ fn every_window_and_tile_agrees() {
 #[test]
 fn every_threshold_is_the_same_number() {
     let size = [301, 67];
-    for threshold in ["0", "0.25", "5", "q:0", "q:0.5", "q:0.75", "q:0.999", "q:1"] {
+    for threshold in ["0", "-0", "0.25", "5", "q:0", "q:0.5", "q:0.75", "q:0.999", "q:1"] {
         let mut pair =
             Pair::new(size, &MetricsSection { threshold: threshold.into(), ..section() });
         let [u, previous] = levels(size, 9);

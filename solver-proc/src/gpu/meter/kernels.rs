@@ -227,13 +227,13 @@ pub(super) fn tile_count(meter: &Meter) -> usize {
 fn of_memory(meter: &Meter) -> Vec<(&'static str, f64)> {
     let rule = meter.rule();
     vec![
-        ("DELTA", f64::from(rule.delta)),
-        ("LEAK", f64::from(rule.leak)),
-        ("TICK_SECONDS", f64::from(rule.tick_seconds)),
-        ("INVERSE_A0_SQUARED", f64::from(rule.inverse_a0_squared)),
+        ("DELTA", single(rule.delta.into())),
+        ("LEAK", single(rule.leak.into())),
+        ("TICK_SECONDS", single(rule.tick_seconds.into())),
+        ("INVERSE_A0_SQUARED", single(rule.inverse_a0_squared.into())),
         ("SOJOURN", f64::from(u8::from(rule.dwell == Dwell::Sojourn))),
-        ("S_MIN", f64::from(rule.s_min)),
-        ("THETA", f64::from(rule.theta)),
+        ("S_MIN", single(rule.s_min.into())),
+        ("THETA", single(rule.theta.into())),
     ]
 }
 

@@ -63,8 +63,10 @@ pub(super) fn tile_bytes(meter: &Meter) -> u64 {
 
 /// Bytes of all that [`Store::new`] makes, to some thousands.
 pub(super) fn bytes(grid: &Grid, meter: &Meter) -> u64 {
-    let sums = index_groups(grid, meter).iter().product::<usize>() as u64;
-    7 * level_bytes(grid) + tile_bytes(meter) + sums * SUMMED as u64 * WORD
+    let groups = [energy_groups(grid), index_groups(grid, meter)];
+    let sums: usize = groups.iter().map(|groups| groups.iter().product::<usize>()).sum();
+    let numbers = (sums * SUMMED + tile_count(meter)) as u64;
+    7 * level_bytes(grid) + tile_bytes(meter) + numbers * WORD
 }
 
 impl Store {
