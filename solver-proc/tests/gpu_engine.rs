@@ -172,8 +172,15 @@ fn what_is_not_published_stays_on_the_device() {
                 assert!(some.field(name).is_none() && some.range(name).is_none(), "{name}");
             }
         }
-        assert!(saved(&mut some) == saved(&mut all));
+        let state = saved(&mut some);
+        assert!(state == saved(&mut all));
         assert_eq!(some.wave().unwrap().u(), all.wave().unwrap().u());
+        // Nor does it depend on a state that was just saved, or gone back to.
+        for _ in 0..2 {
+            assert!(some.field("wave").is_none() && some.field("dwell").is_none());
+            assert!(some.field("gain").is_some());
+            some.restore(&state).unwrap();
+        }
     }
 }
 

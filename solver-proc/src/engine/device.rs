@@ -85,18 +85,18 @@ impl Device {
         Ok(())
     }
 
-    /// Whether `host` has this field as it is.
+    /// Whether `host` has this field after every tick: that it may have it now, after a checkpoint, is nothing to
+    /// build on.
     pub(super) fn shows(&self, name: &str) -> bool {
         let Wanted { wave, ci, coherence, gain, dwell } = self.wanted;
-        self.newer != Newer::Device
-            || match name {
-                "wave" => wave,
-                "ci" => ci,
-                "coherence" => coherence,
-                "gain" => gain,
-                "dwell" => dwell,
-                _ => true,
-            }
+        match name {
+            "wave" => wave,
+            "ci" => ci,
+            "coherence" => coherence,
+            "gain" => gain,
+            "dwell" => dwell,
+            _ => true,
+        }
     }
 
     /// What is known of the `k`th site, which is at `cell`.

@@ -73,7 +73,7 @@ impl Executor {
         }
     }
 
-    /// Whether this field is on this side as it is.
+    /// Whether this field is on this side after every tick.
     pub(super) fn shows(&self, name: &str) -> bool {
         match self {
             Self::Cpu => {
