@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use rsw_config::{Auto, Boundary, Coherence, Dwell, Gain, MetricsSection};
 use solver_proc::energy::EnergyMeter;
 use solver_proc::feedback::Feedback;
-use solver_proc::gpu::{Choice, DeviceMeter, DeviceWave, Gpu, Reading, Wanted};
+use solver_proc::gpu::{Choice, DeviceMeter, DeviceWave, Gpu, GpuError, Reading, Wanted};
 use solver_proc::grid::Grid;
 use solver_proc::metrics::{Kept, Meter, Summary};
 use solver_proc::source::Feeds;
@@ -339,6 +339,22 @@ fn squares_beyond_single_precision_keep_their_energy() {
     }
 }
 
+/// Of two levels either may be silent, or so faint beside the other that its scale would take that beyond all numbers.
+#[test]
+fn the_louder_level_sets_the_scale_of_the_energy() {
+    let size = [70, 41];
+    for feedback in [Feedback::None, Feedback::SineGordon { strength: 0.3 }] {
+        let medium = Medium { feedback, ..medium(Boundary::Neumann, 0.4, 0.0) };
+        let mut pair = Pair::within(size, &section(), medium, EVERYTHING);
+        let [loud, _] = levels(size, 7);
+        for factor in [0.0, 1e-30] {
+            let faint: Vec<f32> = loud.iter().map(|u| u * factor).collect();
+            pair.agree(&faint, &loud, true);
+            pair.agree(&loud, &faint, true);
+        }
+    }
+}
+
 /// Silence: nothing, exactly. Constant A: D = 2, C = 1, G = A (science 1.2).
 #[test]
 fn silence_and_a_constant_field() {
@@ -426,6 +442,27 @@ fn a_spoilt_memory_is_seen_and_cleared() {
         pair.cpu.clear();
         pair.agree(&u, &previous, true);
     }
+}
+
+/// Windows that cost a driver's patience are refused by their name, with the way out; on a smaller field they are not.
+#[test]
+fn windows_that_take_too_long_are_refused_by_name() {
+    let refusal = |[nx, ny]: [usize; 2], window, gain| {
+        let section = MetricsSection { window, gain, ..section() };
+        let medium = medium(Boundary::Periodic, 0.5, 0.0);
+        let wave = Wave::new(Grid::new(nx, ny, 1.0, 1.0).unwrap(), medium).unwrap();
+        let device_wave = DeviceWave::new(&GPU, &wave, &Feeds::silent(ny)).unwrap();
+        let meter = Meter::new(nx, ny, &section, TICK_SECONDS, Kept::ALL).unwrap();
+        DeviceMeter::new(&device_wave, &wave, &meter, &[], EVERYTHING).err()
+    };
+    let error = refusal([2048, 1024], 1023, Gain::Rms).unwrap();
+    assert!(matches!(error, GpuError::Window { window: 1023, .. }), "{error:?}");
+    let told = error.to_string();
+    let parts = ["metrics.window = 1023", GPU.name(), "2048 x 1024", "backend = \"cpu\""];
+    assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+    assert!(refusal([1024, 1024], 1023, Gain::Envelope).is_some(), "two fields are loaded");
+    assert_eq!(refusal([1024, 1024], 1023, Gain::Rms), None);
+    assert_eq!(refusal([2048, 1024], 301, Gain::Envelope), None);
 }
 
 /// What is not wanted does not come back; numbers and sites do.

@@ -54,6 +54,25 @@ pub enum GpuError {
         /// What it would have to be.
         needed: u64,
     },
+    /// Windows so large that a driver may take the device for hung.
+    #[error(
+        "metrics.window = {window} keeps {adapter} busy for too long at a time on a field of {nx} x {ny} cells: {loads} \
+         loads, of {most} at most before a driver may take it for hung; take a smaller window, or backend = \"cpu\""
+    )]
+    Window {
+        /// Cells along a side of a window.
+        window: usize,
+        /// Cells along x.
+        nx: usize,
+        /// Cells along y.
+        ny: usize,
+        /// The device's name.
+        adapter: String,
+        /// What all windows of a field load.
+        loads: u64,
+        /// What they may.
+        most: u64,
+    },
     /// The device's memory is full.
     #[error(
         "{adapter} has no room for a field of {nx} x {ny} cells, {bytes} bytes; \

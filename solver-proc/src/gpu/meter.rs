@@ -74,7 +74,7 @@ impl DeviceMeter {
     ) -> Result<Self, GpuError> {
         let (gpu, grid) = (device_wave.gpu(), wave.grid());
         store::check(gpu, grid, meter)?;
-        kernels::check(gpu, meter)?;
+        kernels::check(gpu, grid, meter)?;
         let bytes = store::bytes(grid, meter) + ROOM_BYTES_MAX;
         let (levels, _) = device_wave.places();
         gpu.with_room(grid, bytes, || {
@@ -150,7 +150,8 @@ impl DeviceMeter {
             meter.take_boxes(f32::from_bits(results.search[0]), &results.whole, &results.tiles);
             let cells = wave.grid().cells() as f64;
             let summary = meter.summary(totals(&results.sums).map(|total| total / cells));
-            (summary, self.energy.of(results.most[0], totals(&results.energies)))
+            let most = [results.most[0], results.most_before[0]];
+            (summary, self.energy.of(most, totals(&results.energies)))
         });
         Ok(Reading { magnitude: f32::from_bits(results.most[0]), evaluation })
     }

@@ -13,13 +13,13 @@ pub(super) const TILE: [usize; 2] = [64, 4];
 /// The step, with everything that it knows beforehand.
 const STEP: &str =
     concat!(include_str!("step.wgsl"), include_str!("edges.wgsl"), include_str!("law.wgsl"));
-const MAGNITUDE: &str = include_str!("magnitude.wgsl");
+pub(super) const MAGNITUDE: &str = include_str!("magnitude.wgsl");
 
 /// Bindings of `step.wgsl`: here, next, weights, first points, points, signals.
 const STEP_BINDINGS: [Binding; 6] =
     [READ, WRITTEN, READ, READ, READ, Binding { moves: true, ..READ }];
 /// Bindings of `magnitude.wgsl`: level, most.
-const MAGNITUDE_BINDINGS: [Binding; 2] = [READ, WRITTEN];
+pub(super) const MAGNITUDE_BINDINGS: [Binding; 2] = [READ, WRITTEN];
 
 /// Both kernels.
 pub(super) struct Program {

@@ -20,7 +20,7 @@ use crate::wave::Wave;
 const SUBMIT_STEPS_MAX: usize = 64;
 /// Most cell updates in a submission: about a second on the slowest GPUs, which a driver takes for a hung
 /// program after a few.
-const SUBMIT_CELLS_MAX: usize = 1 << 31;
+pub(super) const SUBMIT_CELLS_MAX: usize = 1 << 31;
 
 /// A wave on a device. What runs it is a [`Wave`] on this side, which has its grid, its medium and its
 /// start, and takes the levels back.

@@ -30,9 +30,9 @@ impl Energy {
         }
     }
 
-    /// The energy; `most` are the bits of the largest |u|.
-    pub(super) fn of(&self, most: u32, totals: [f64; 4]) -> f64 {
-        let exponent = (most >> 23).clamp(1, 253) as i32 - 127;
+    /// The energy; `most` are the bits of the largest |u| of each level.
+    pub(super) fn of(&self, most: [u32; 2], totals: [f64; 4]) -> f64 {
+        let exponent = (most[0].max(most[1]) >> 23).clamp(1, 253) as i32 - 127;
         let unit = 2f64.powi(exponent).powi(2);
         let squares: f64 = self.squares.iter().zip(totals).map(|(factor, sum)| factor * sum).sum();
         let potential_unit = if self.quartic { unit.max(1.0).powi(2) } else { unit };

@@ -9,7 +9,8 @@ use crate::gpu::adapter::Gpu;
 use crate::gpu::buffers::bind;
 use crate::gpu::error::GpuError;
 use crate::gpu::kernel::{Binding, Kernel, READ, WRITTEN, reducer_groups};
-use crate::gpu::program::{law, single};
+use crate::gpu::program::{MAGNITUDE, MAGNITUDE_BINDINGS, law, single};
+use crate::gpu::wave::SUBMIT_CELLS_MAX;
 use crate::grid::Grid;
 use crate::metrics::Meter;
 use crate::metrics::threshold::Threshold;
@@ -34,6 +35,9 @@ const ENERGY_ROWS: usize = 16;
 /// Vulkan device has.
 const INDEX_ROWS_MAX: usize = 16;
 const GROUP_BYTES: usize = 16 << 10;
+/// Most loads of an evaluation by the columns of its windows, which are one submission: the update of a cell, with about
+/// eight loads and stores, is dearer than eight of these, of which neighbours find most in a cache.
+const INDEX_LOADS_MAX: u64 = 8 * SUBMIT_CELLS_MAX as u64;
 /// Threads in a workgroup of `sites.wgsl`.
 const SITE_THREADS: usize = 64;
 
@@ -75,6 +79,8 @@ pub(super) struct Kernels {
     quantile: Option<[Stage; 2]>,
     boxes: Vec<Stage>,
     dimension: Stage,
+    /// Largest |u| of the level before.
+    before: Stage,
     energy: Stage,
     index: Stage,
     /// None without agents.
@@ -134,14 +140,23 @@ impl Kernels {
             },
             |_| vec![tiles, dimensions],
         );
+        let before = Stage::new(
+            gpu,
+            &MAGNITUDE_BINDINGS,
+            |bindings| Kernel::new(gpu, ("magnitude", MAGNITUDE), &[], bindings, reducers),
+            |u| vec![&levels[1 - u], &store.most_before],
+        );
         let energy = Stage::new(
             gpu,
-            &[READ, READ, READ, WRITTEN],
+            &[READ, READ, READ, READ, WRITTEN],
             |bindings| {
                 let groups = energy_groups(grid).map(|count| count as u32);
                 Kernel::new(gpu, ("energy", ENERGY), &of_energy(wave), bindings, groups)
             },
-            |u| vec![&levels[u], &levels[1 - u], &store.most, &store.energies],
+            |u| {
+                let most = [&store.most, &store.most_before];
+                [&[&levels[u], &levels[1 - u]], &most[..], &[&store.energies]].concat()
+            },
         );
         let index = Stage::new(
             gpu,
@@ -165,7 +180,7 @@ impl Kernels {
             )
         });
         let boxes = (0..store.squares.len()).map(joining).collect();
-        Self { memory, quantile, boxes, dimension, energy, index, sites }
+        Self { memory, quantile, boxes, dimension, before, energy, index, sites }
     }
 
     /// The field is taken into the memory, and measured if `evaluated`.
@@ -176,7 +191,7 @@ impl Kernels {
                 stage.record(pass, present);
             }
             self.boxes.iter().for_each(|stage| stage.record(pass, present));
-            for stage in [&self.dimension, &self.energy, &self.index] {
+            for stage in [&self.dimension, &self.before, &self.energy, &self.index] {
                 stage.record(pass, present);
             }
         }
@@ -184,8 +199,15 @@ impl Kernels {
     }
 }
 
-/// Refuses a window whose columns have no room in the memory of a workgroup of this device.
-pub(super) fn check(gpu: &Gpu, meter: &Meter) -> Result<(), GpuError> {
+/// Refuses windows whose columns have no room in the memory of a workgroup of this device, and those that would take too
+/// long for its driver.
+pub(super) fn check(gpu: &Gpu, grid: &Grid, meter: &Meter) -> Result<(), GpuError> {
+    let loads = index_loads(grid, meter);
+    if loads > INDEX_LOADS_MAX {
+        let (window, adapter) = (meter.window_side(), gpu.name().into());
+        let (nx, ny, most) = (grid.nx, grid.ny, INDEX_LOADS_MAX);
+        return Err(GpuError::Window { window, nx, ny, adapter, loads, most });
+    }
     let most = gpu.device.limits().max_compute_workgroup_storage_size as usize;
     let needed = group_bytes(meter, index_rows(meter));
     if needed <= most {
@@ -320,6 +342,16 @@ fn index_rows(meter: &Meter) -> usize {
         rows /= 2;
     }
     rows
+}
+
+/// Loads of an evaluation by `index.wgsl` from the memory of the device, at most: each row of each workgroup has its
+/// columns, as high as a window or the field. Far beyond the width of a workgroup that grows with the area of a window.
+fn index_loads(grid: &Grid, meter: &Meter) -> u64 {
+    let side = meter.window_side();
+    let columns = (COLUMNS + 2 * (side / 2)).min(grid.nx);
+    let [across, _] = index_groups(grid, meter);
+    let fields = if meter.index().gain() == Gain::Envelope { 2 } else { 1 };
+    [across, grid.ny, columns, side.min(grid.ny), fields].iter().map(|n| *n as u64).product()
 }
 
 /// Memory of a workgroup of `index.wgsl`: its moments, and its sums.

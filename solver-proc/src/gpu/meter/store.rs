@@ -27,7 +27,9 @@ pub(super) struct Store {
     /// CI, coherence, gain.
     pub(super) outputs: [Buffer; 3],
     pub(super) newest: Buffer,
+    /// Largest |u| of the field now, and of the level before.
     pub(super) most: Buffer,
+    pub(super) most_before: Buffer,
     /// A search for the threshold as it begins, and as it goes.
     pub(super) begun: Buffer,
     pub(super) search: Buffer,
@@ -48,6 +50,7 @@ pub(super) struct Store {
 pub(super) struct Results {
     pub(super) most: Vec<u32>,
     pub(super) found: Vec<f32>,
+    pub(super) most_before: Vec<u32>,
     pub(super) search: Vec<u32>,
     pub(super) whole: Vec<u32>,
     pub(super) tiles: Vec<u32>,
@@ -86,6 +89,7 @@ impl Store {
             outputs: ["ci", "coherence", "gain"].map(field),
             newest: words("newest", 1),
             most: words("most", 1),
+            most_before: words("most before", 1),
             begun: table(gpu, "begun", &begun(grid, meter)),
             search: words("search", 4),
             bins: storage(gpu, "bins", BINS * WORD),
@@ -103,7 +107,7 @@ impl Store {
 
     /// What is counted up from nothing at every evaluation.
     pub(super) fn counters(&self) -> impl Iterator<Item = &Buffer> {
-        [&self.whole, &self.tiles].into_iter().chain(&self.squares)
+        [&self.most_before, &self.whole, &self.tiles].into_iter().chain(&self.squares)
     }
 }
 
@@ -116,6 +120,7 @@ impl Results {
         Self {
             most: whole(&store.most),
             found: singles(&store.found),
+            most_before: whole(&store.most_before),
             search: whole(&store.search),
             whole: whole(&store.whole),
             tiles: whole(&store.tiles),
@@ -126,17 +131,17 @@ impl Results {
 
     /// The buffers of `store` that they come from.
     pub(super) fn sources(store: &Store, evaluated: bool) -> Vec<&Buffer> {
-        let Store { most, found, search, whole, tiles, energies, sums, .. } = store;
-        let all = [most, found, search, whole, tiles, energies, sums];
+        let Store { most, found, most_before, search, whole, tiles, energies, sums, .. } = store;
+        let all = [most, found, most_before, search, whole, tiles, energies, sums];
         all[..if evaluated { all.len() } else { 2 }].to_vec()
     }
 
     /// Their bytes, in the same order.
     pub(super) fn sinks(&mut self, evaluated: bool) -> Vec<&mut [u8]> {
-        let Self { most, found, search, whole, tiles, energies, sums } = self;
+        let Self { most, found, most_before, search, whole, tiles, energies, sums } = self;
         let mut sinks = vec![cast_slice_mut(most), cast_slice_mut(found)];
         if evaluated {
-            sinks.extend([search, whole, tiles].map(|words| cast_slice_mut(words)));
+            sinks.extend([most_before, search, whole, tiles].map(|words| cast_slice_mut(words)));
             sinks.extend([energies, sums].map(|numbers| cast_slice_mut(numbers)));
         }
         sinks

@@ -1,8 +1,8 @@
 // Sums of the energy between two levels, for every workgroup, which covers 64 x 16 cells; see `energy.rs`. Factors, which may be
 // large or small, are the CPU's business, and so are the sums of sums.
 //
-// Products of small numbers would be lost, so the field is taken times a power of two that brings its largest magnitude
-// to between 1 and 2.
+// Products of small numbers would be lost, so the field is taken times a power of two that brings the largest magnitude of
+// both levels to between 1 and 2.
 
 override NX: u32;
 override NY: u32;
@@ -12,10 +12,11 @@ override HALF_EDGES: bool;
 
 @group(0) @binding(0) var<storage, read> now: array<f32>;
 @group(0) @binding(1) var<storage, read> before: array<f32>;
-// Largest |u|, as bits.
+// Largest |u| of each, as bits.
 @group(0) @binding(2) var<storage, read> most: u32;
+@group(0) @binding(3) var<storage, read> most_before: u32;
 // Of (u+ - u)^2, of the products of slopes along x and y, and of the potential.
-@group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> sums: array<vec4<f32>>;
 
 var<workgroup> sums_here: array<vec4<f32>, 256>;
 
@@ -26,7 +27,7 @@ fn energy(
     @builtin(local_invocation_id) place: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let exponent = clamp(most >> 23u, 1u, 253u);
+    let exponent = clamp(max(most, most_before) >> 23u, 1u, 253u);
     let scale = bitcast<f32>((254u - exponent) << 23u);
     let x = group.x * 64u + place.x;
     var sum = vec4(0.0);
