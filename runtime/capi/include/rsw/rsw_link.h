@@ -270,8 +270,8 @@ static inline int32_t rsw_reader_announced_(rsw_reader *reader, struct rsw_reade
     }
     if (first_sequence != NULL && plane->header.first_sequence != *first_sequence) {
         status = rsw_reader_fail_(RSW_E_PROTOCOL,
-                                  "the gateway announced a plane that begins at %llu, the one beside it begins at %llu; "
-                                  "restart the swarm",
+                                  "the gateway announced a plane that begins at %llu, the one beside it begins at "
+                                  "%llu; restart the swarm",
                                   (unsigned long long)*first_sequence,
                                   (unsigned long long)plane->header.first_sequence);
         rsw_reader_plane_drop_(plane);

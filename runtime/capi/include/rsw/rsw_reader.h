@@ -11,8 +11,8 @@
  * says, rsw_reader_ring_poll does, with the same exact account of losses, through restarts of kernel and gateway. What
  * differs:
  *
- *   - It only looks. The gateway knows it as an observer: no name in `runtime ps` (but for a launched agent, who has one
- *     anyway), no reports, no loans, no record batches, no frames. For those link librsw.
+ *   - It only looks. The gateway knows it as an observer: no name in `runtime ps` (a launched agent has one anyway), no
+ *     reports, no loans, no record batches, no frames. For those link librsw.
  *   - A handle is a pointer, and is not checked: a closed one must not be used. A reader and its rings belong to one
  *     thread at a time, all together; another thread connects itself, and so does a child after fork().
  *     On an inherited socket there is one reader in all: two would take packets from each other.
