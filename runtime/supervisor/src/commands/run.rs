@@ -83,8 +83,8 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
         CliError::new(exit::PERMISSION, "sandbox", error.to_string())
             .hint("`runtime doctor` says what this machine lacks")
     })?;
-    let ended = wait(&launched, signals)?;
-    if ended.code != Some(0) {
+    let (ended, asked) = wait(&launched, signals)?;
+    if ended.code != Some(0) && !asked {
         context.note(
             "it ran confined: --read PATH lets it read more, --env NAME=VALUE gives it variables, \
              --isolation none leaves it as it is",
@@ -93,12 +93,13 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
     Ok(code_of(ended))
 }
 
-/// Until the program ends; what is asked of this process is asked of it, and asked the same twice it is killed.
-fn wait(launched: &Launched, mut signals: SignalPipe) -> Result<Exit, CliError> {
+/// Until the program ends; what is asked of this process is asked of it, and asked the same twice it is killed. Also
+/// whether anything was.
+fn wait(launched: &Launched, mut signals: SignalPipe) -> Result<(Exit, bool), CliError> {
     let mut asked = Vec::new();
     loop {
         if let Some(exit) = pidfd::try_wait(&launched.pidfd).map_err(os_error)? {
-            return Ok(exit);
+            return Ok((exit, !asked.is_empty()));
         }
         let mut fds = [
             PollFd::new(launched.pidfd.as_fd(), Interest::READ),
