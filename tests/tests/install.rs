@@ -182,6 +182,18 @@ fn a_preloaded_library_runs_confined() {
     assert!(!mark.exists());
 }
 
+/// An agent that may write no byte into a file still prints, wherever its output goes.
+#[test]
+fn what_a_strict_program_prints_reaches_a_file() {
+    let place = swarm();
+    place.up(&[]);
+    let out = std::fs::File::create(place.folder().join("said")).expect("a file");
+    let words = ["run", "--isolation", "strict", "--", "echo", "words"];
+    let status = place.command(&words).stdout(out).status().expect("runtime run");
+    let said = std::fs::read_to_string(place.folder().join("said")).expect("what it said");
+    assert_eq!((status.code(), &*said), (Some(0), "words\n"));
+}
+
 #[test]
 fn a_launched_program_has_the_files_and_variables_of_its_table() {
     let place = swarm();

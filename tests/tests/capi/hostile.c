@@ -56,15 +56,6 @@ int main(void)
     CHECK(other == NULL);
 
     EXPECT(rsw_ring_open(swarm, RSW_FROM_LATEST, 0, &ring), RSW_OK);
-    EXPECT(rsw_ring_poll(ring, NULL, 1, &count), RSW_E_NULL);
-    EXPECT(rsw_ring_poll(ring, &event, (size_t)-1, &count), RSW_E_ARGUMENT);
-    EXPECT(rsw_ring_poll(ring, (rsw_event *)((char *)&event + 1), 1, &count), RSW_E_ARGUMENT);
-    EXPECT(rsw_ring_poll(ring, &event, 0, &count), RSW_EMPTY);
-    CHECK(count == 0);
-    EXPECT(rsw_ring_wait(ring, 0, 99), RSW_E_ARGUMENT);
-    stats.struct_size = 2;
-    EXPECT(rsw_ring_stats(ring, &stats), RSW_E_ARGUMENT);
-    stats.struct_size = sizeof stats;
     EXPECT(rsw_sync_open(swarm, &sync), RSW_OK);
     EXPECT(rsw_sync_correlate(NULL, 2, 8, NULL), RSW_E_NULL);
     double one = 0;

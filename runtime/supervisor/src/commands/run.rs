@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 use rsw_config::AgentSection;
 use rsw_os::pidfd::{self, Exit};
@@ -64,14 +67,15 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
     let ignored = rsw_os::process::status(std::process::id()).map_err(os_error)?.ignored;
     forwarded.retain(|signal| ignored & (1 << (signal.number() - 1)) == 0);
     let signals = SignalPipe::new(&forwarded).map_err(os_error)?;
+    let [(said, stdout), (complained, stderr)] = [pipe()?, pipe()?];
     let launch = Launch {
         policy,
         program,
         args: words,
         env,
         keep_fds: vec![socket.as_fd()],
-        stdout: Stdio::inherit(),
-        stderr: Stdio::inherit(),
+        stdout: Stdio::from(stdout),
+        stderr: Stdio::from(stderr),
     };
     let launched = launch.spawn().map_err(|error| {
         CliError::new(exit::FAILURE, "launch", error.to_string())
@@ -83,7 +87,10 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
         CliError::new(exit::PERMISSION, "sandbox", error.to_string())
             .hint("`runtime doctor` says what this machine lacks")
     })?;
+    let relays = [relay(said, std::io::stdout())?, relay(complained, std::io::stderr())?];
     let (ended, asked) = wait(&launched, signals)?;
+    // All that it said comes before what we say of it.
+    relays.into_iter().for_each(|relay| drop(relay.join()));
     if ended.code != Some(0) && !asked {
         context.note(
             "it ran confined: --read PATH lets it read more, --env NAME=VALUE gives it variables, \
@@ -91,6 +98,21 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
         );
     }
     Ok(code_of(ended))
+}
+
+fn pipe() -> Result<(PipeReader, PipeWriter), CliError> {
+    std::io::pipe().map_err(|error| failed("a pipe", &error))
+}
+
+/// Passes on what the program prints: it is given neither our terminal, which takes more than words, nor a file, which
+/// a limit of zero bytes forbids it. Ends with the program, or with whoever listens.
+fn relay(mut from: PipeReader, to: impl AsFd) -> Result<JoinHandle<()>, CliError> {
+    let to = to.as_fd().try_clone_to_owned().map_err(|error| failed("our output", &error))?;
+    let pass = move || {
+        // A listener that has gone is told to the program by its pipe.
+        let _ = std::io::copy(&mut from, &mut File::from(to));
+    };
+    std::thread::Builder::new().spawn(pass).map_err(|error| failed("a thread", &error))
 }
 
 /// Until the program ends; what is asked of this process is asked of it, and asked the same twice it is killed. Also
