@@ -115,8 +115,8 @@ impl<T: Real, L: Law<T>> Update<T> for LayeredPiece<'_, T, L> {
     }
 }
 
-/// Rows of the present level around row `y`: the row itself within `around`, a slice of the field that
-/// may reach beyond the row on both sides, and its neighbours, exactly a row each.
+/// A row of the present level within `around`, a slice of the field that may reach beyond the row on both sides, and
+/// its neighbours, exactly a row each.
 pub(crate) struct Rows<'a, T> {
     /// What the row lies in.
     pub(crate) around: &'a [T],
@@ -144,51 +144,224 @@ impl<'a, T: Real> Rows<'a, T> {
     /// edge condition writes keeps the previous level.
     #[inline(always)]
     pub(crate) fn update<S: Scheme<T>>(&self, scheme: &S, y: usize, next: &mut [T], edges: Wrap) {
-        let nx = next.len();
-        let ends = [0, nx - 1];
-        let ends = ends.map(|x| self.end(scheme, y, next, edges, x).unwrap_or(next[x]));
-        // Whole vectors from the first cell on, on cache lines, whatever lies beyond the ends of the
-        // row: the ends are put right after. Where nothing lies beyond, a cell less.
-        let from = usize::from(self.at == 0);
-        let to = nx.min(self.around.len() - 1 - self.at);
-        if from < to {
-            let shifted = |by: usize| &self.around[self.at + from + by - 1..][..to - from];
-            let sides = [shifted(0), shifted(2), &self.north[from..to], &self.south[from..to]];
-            sweep(&scheme.piece(y, from..to), &mut next[from..to], shifted(1), sides);
+        let ends = self.ends(scheme, y, next, edges);
+        let (cells, around) = swept(self.around, self.at, next.len(), 1);
+        if !cells.is_empty() {
+            let piece = scheme.piece(y, cells.clone());
+            let sides = [&self.north[cells.clone()], &self.south[cells.clone()]];
+            sweep(&piece, &mut next[cells], around, sides);
         }
-        (next[0], next[nx - 1]) = (ends[0], ends[1]);
+        put_ends(next, ends);
     }
 
-    /// One end of the row, unless an edge condition writes it.
+    /// The ends of the row at the next level, or, where an edge condition writes them, at the previous one.
     #[inline(always)]
-    fn end<S: Scheme<T>>(
-        &self,
-        scheme: &S,
-        y: usize,
-        next: &[T],
-        edges: Wrap,
-        x: usize,
-    ) -> Option<T> {
-        let [west, east] = edges.neighbours(x, next.len())?;
-        let here = self.here();
-        let sides = [here[west], here[east], self.north[x], self.south[x]];
-        Some(scheme.piece(y, x..x + 1).next(0, next[x], here[x], sides))
+    fn ends<S: Scheme<T>>(&self, scheme: &S, y: usize, next: &[T], edges: Wrap) -> [T; 2] {
+        let (here, last) = (self.here(), next.len() - 1);
+        let mut ends = [next[0], next[last]];
+        for (end, x) in [0, last].into_iter().enumerate() {
+            if let Some([west, east]) = edges.neighbours(x, next.len()) {
+                let sides = [here[west], here[east], self.north[x], self.south[x]];
+                ends[end] = scheme.piece(y, x..x + 1).next(0, next[x], here[x], sides);
+            }
+        }
+        ends
     }
 }
 
-/// The scheme for cells that have their four neighbours at the same index of `sides`.
+/// Rows that are updated together: each is loaded once for itself and for both of its neighbours, from a cache further
+/// away than the next, and what is to be done around a row is done for all. Eight gain no more.
+pub(crate) const TALL: usize = 4;
+
+/// Rows of the present level one after another within `around`, and the neighbours of the first and of the last.
+pub(crate) struct TallRows<'a, T> {
+    /// What the rows lie in.
+    pub(crate) around: &'a [T],
+    /// Where in `around` the first of them begins.
+    pub(crate) at: usize,
+    pub(crate) north: &'a [T],
+    pub(crate) south: &'a [T],
+}
+
+impl<'a, T: Real> TallRows<'a, T> {
+    /// Row `k` of them.
+    #[inline(always)]
+    pub(crate) fn row(&self, k: usize) -> Rows<'a, T> {
+        let nx = self.north.len();
+        let at = self.at + k * nx;
+        let north = if k == 0 { self.north } else { &self.around[at - nx..][..nx] };
+        let south = if k + 1 == TALL { self.south } else { &self.around[at + nx..][..nx] };
+        Rows { around: self.around, at, north, south }
+    }
+
+    /// Overwrites the previous level in `next`, so many whole rows, by the next one: the same bits as
+    /// [`Rows::update`] row by row. Row `k` is row `ys[k]` of the field.
+    #[inline(always)]
+    pub(crate) fn update<S: Scheme<T>>(
+        &self,
+        scheme: &S,
+        ys: [usize; TALL],
+        next: &mut [T],
+        edges: Wrap,
+    ) {
+        let nx = self.north.len();
+        let mut ends = [[T::default(); 2]; TALL];
+        for k in 0..TALL {
+            ends[k] = self.row(k).ends(scheme, ys[k], &next[k * nx..][..nx], edges);
+        }
+        let (cells, around) = swept(self.around, self.at, nx, TALL);
+        if !cells.is_empty() {
+            let [y_0, y_1, y_2, y_3] = ys;
+            let pieces = [
+                scheme.piece(y_0, cells.clone()),
+                scheme.piece(y_1, cells.clone()),
+                scheme.piece(y_2, cells.clone()),
+                scheme.piece(y_3, cells.clone()),
+            ];
+            let sides = [&self.north[cells.clone()], &self.south[cells.clone()]];
+            let (first, rest) = next.split_at_mut(nx);
+            let (second, rest) = rest.split_at_mut(nx);
+            let (third, fourth) = rest.split_at_mut(nx);
+            sweep_tall(
+                &pieces,
+                &mut first[cells.clone()],
+                &mut second[cells.clone()],
+                &mut third[cells.clone()],
+                &mut fourth[cells.clone()],
+                (around, nx),
+                sides,
+            );
+        }
+        for k in 0..TALL {
+            put_ends(&mut next[k * nx..][..nx], ends[k]);
+        }
+    }
+}
+
+/// Cells of `rows` rows of `nx` cells that have a cell on either side in `around`, and what is around them, from the
+/// west of the first one on: whole vectors from the first cell of a row on, on cache lines, whatever lies beyond the
+/// ends of the row, which are put right after. Where nothing lies beyond, a cell less.
+#[inline(always)]
+fn swept<T>(around: &[T], at: usize, nx: usize, rows: usize) -> (Range<usize>, &[T]) {
+    let from = usize::from(at == 0);
+    let to = nx.min(around.len() - 1 - at - (rows - 1) * nx);
+    (from..to.max(from), &around[at + from - 1..])
+}
+
+#[inline(always)]
+fn put_ends<T: Real>(next: &mut [T], ends: [T; 2]) {
+    let last = next.len() - 1;
+    [next[0], next[last]] = ends;
+}
+
+/// The scheme for cells of a row: `around` begins one cell west of the first of them.
 #[inline(always)]
 fn sweep<T: Real>(
     update: &impl Update<T>,
     next: &mut [T],
-    here: &[T],
-    [west, east, north, south]: [&[T]; 4],
+    around: &[T],
+    [north, south]: [&[T]; 2],
 ) {
     let count = next.len();
-    let (here, west, east) = (&here[..count], &west[..count], &east[..count]);
+    let [west, here, east] = shifted(around, 0, count);
     let (north, south) = (&north[..count], &south[..count]);
     for i in 0..count {
         let sides = [west[i], east[i], north[i], south[i]];
         next[i] = update.next(i, next[i], here[i], sides);
+    }
+}
+
+/// `count` cells around cell `at + 1`, one cell to the west, in place, one cell to the east. A closure would not do: what is
+/// not inlined first of all takes the lengths from the compiler, which then looks at each at every cell.
+#[inline(always)]
+fn shifted<T>(around: &[T], at: usize, count: usize) -> [&[T]; 3] {
+    [&around[at..][..count], &around[at + 1..][..count], &around[at + 2..][..count]]
+}
+
+/// The scheme for the same cells of [`TALL`] rows, `nx` cells apart in `around`, which begins one cell west of the first
+/// of them. Each row of the next level is an argument of its own: so the compiler knows that none overlaps another.
+#[inline(always)]
+fn sweep_tall<T: Real>(
+    updates: &[impl Update<T>; TALL],
+    first: &mut [T],
+    second: &mut [T],
+    third: &mut [T],
+    fourth: &mut [T],
+    (around, nx): (&[T], usize),
+    [north, south]: [&[T]; 2],
+) {
+    let count = first.len();
+    let (second, third, fourth) = (&mut second[..count], &mut third[..count], &mut fourth[..count]);
+    let (north, south) = (&north[..count], &south[..count]);
+    let [west_0, here_0, east_0] = shifted(around, 0, count);
+    let [west_1, here_1, east_1] = shifted(around, nx, count);
+    let [west_2, here_2, east_2] = shifted(around, 2 * nx, count);
+    let [west_3, here_3, east_3] = shifted(around, 3 * nx, count);
+    for i in 0..count {
+        let u = [here_0[i], here_1[i], here_2[i], here_3[i]];
+        let next = [
+            updates[0].next(i, first[i], u[0], [west_0[i], east_0[i], north[i], u[1]]),
+            updates[1].next(i, second[i], u[1], [west_1[i], east_1[i], u[0], u[2]]),
+            updates[2].next(i, third[i], u[2], [west_2[i], east_2[i], u[1], u[3]]),
+            updates[3].next(i, fourth[i], u[3], [west_3[i], east_3[i], u[2], south[i]]),
+        ];
+        [first[i], second[i], third[i], fourth[i]] = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boundary::Layers;
+    use crate::feedback::{Feedback, SineGordon};
+    use crate::workers::Workers;
+    use rsw_config::Boundary;
+
+    /// Rows of every length, at the beginning, in the middle and at the end of what they lie in.
+    #[test]
+    fn four_rows_together_are_four_rows() {
+        let (boundary, feedback) = (Boundary::Neumann, Feedback::SineGordon { strength: 0.3 });
+        let medium = Medium {
+            speed: 1.0,
+            dt: 0.6,
+            damping: 0.05,
+            boundary,
+            sponge_width: 0,
+            sponge_damping: 0.0,
+            feedback,
+        };
+        for nx in (1..40).chain([63, 64, 65, 200]) {
+            let grid = Grid::new(nx, 6, 1.0, 1.0).unwrap();
+            let weights = Weights::<f32>::new(&grid, &medium, 0.05);
+            let layered = Layered { layers: &Layers::new(&grid, &medium), law: SineGordon(0.3) };
+            for wrap in [Wrap::Written, Wrap::Mirror, Wrap::Around] {
+                same(&Uniform::<_, true>(weights), nx, wrap);
+                same(&Uniform::<_, false>(weights), nx, wrap);
+                same(&layered, nx, wrap);
+            }
+        }
+    }
+
+    fn same<S: Scheme<f32>>(scheme: &S, nx: usize, wrap: Wrap) {
+        let noise = |seed: u32| {
+            move |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / 1e7
+        };
+        let field: Vec<f32> = (0..6 * nx as u32).map(noise(1)).collect();
+        let previous: Vec<f32> = (0..TALL as u32 * nx as u32).map(noise(77)).collect();
+        let (north, south) = (&field[..nx], &field[5 * nx..]);
+        // Alone, and with a row on either side.
+        for (around, at) in [(&field[nx..5 * nx], 0), (&field[..], nx)] {
+            let tall = TallRows { around, at, north, south };
+            let (mut together, mut single) = (previous.clone(), previous.clone());
+            for (k, next) in single.chunks_mut(nx).enumerate() {
+                tall.row(k).update(scheme, k + 1, next, wrap);
+            }
+            let workers = Workers::single().unwrap();
+            workers.vectorised(
+                #[inline(always)]
+                || tall.update(scheme, [1, 2, 3, 4], &mut together, wrap),
+            );
+            assert_eq!(together, single, "{nx} cells a row, {wrap:?}");
+        }
     }
 }

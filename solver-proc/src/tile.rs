@@ -1,10 +1,10 @@
 //! Time tiling: several steps in one pass over the field, so that memory is read and written once for
 //! all of them.
 //!
-//! A wavefront runs down the rows. Where its front is at row p, row p - t takes its step t (counted
-//! from 0 within the tile): everything that step needs was made by earlier fronts, but for the row below
-//! it, which the same front made just before; and what it overwrites, two levels older, nobody needs any
-//! more (science 5.2). So the rows in use are `2 (depth + 2)`, and they stay in a cache.
+//! A wavefront runs down the rows, four at a time. Where its front is at row p, the rows from p - t on take
+//! their step t (counted from 0 within the tile): everything that step needs was made by earlier fronts, but
+//! for the rows below, which the same front made just before; and what it overwrites, two levels older, nobody
+//! needs any more (science 5.2). So the rows in use are `2 (depth + 5)`, and they stay in a cache.
 //!
 //! On several threads each has a band of rows. A band first copies `depth` rows beyond its borders, and
 //! computes in them, again, one row less at every step, what its neighbour computes too: no band ever
@@ -12,12 +12,12 @@
 //!
 //! The oracle is [`crate::wave::Wave::step`], one step at a time over the whole field: the same bits.
 
-use crate::boundary::{self, EdgeRow, Edges, Wrap};
+use crate::boundary::{self, EdgeRow, Edges, OldEnds, Wrap};
 use crate::cells::Cells;
 use crate::grid::Grid;
 use crate::real::Real;
 use crate::source::Feeds;
-use crate::stencil::{Rows, Scheme};
+use crate::stencil::{Rows, Scheme, TALL, TallRows};
 use crate::wave::Kernel;
 use crate::workers::{STRIPS_MAX, Workers};
 
@@ -206,17 +206,32 @@ impl<T> Level<'_, T> {
 
     #[inline(always)]
     fn row_mut(&mut self, i: usize) -> &mut [T] {
+        let nx = self.nx;
+        let (cells, at) = self.around_mut(i);
+        &mut cells[at..][..nx]
+    }
+
+    /// What row `i` lies in, and where it begins.
+    #[inline(always)]
+    fn around_mut(&mut self, i: usize) -> (&mut [T], usize) {
         let at = i * self.nx;
         let own = self.above.len();
         let below = own + self.own.len();
-        let (cells, at) = if at < own {
-            (&mut *self.above, at)
+        if at < own {
+            (self.above, at)
         } else if at < below {
-            (&mut *self.own, at - own)
+            (self.own, at - own)
         } else {
-            (&mut *self.below, at - below)
-        };
-        &mut cells[at..][..self.nx]
+            (self.below, at - below)
+        }
+    }
+
+    /// [`TALL`] rows from row `i` on, if they lie together.
+    #[inline(always)]
+    fn tall_mut(&mut self, i: usize) -> Option<&mut [T]> {
+        let cells = TALL * self.nx;
+        let (place, at) = self.around_mut(i);
+        place.get_mut(at..at + cells)
     }
 
     /// Rows `i` and `i + 1`, both of the band's own.
@@ -250,11 +265,15 @@ struct Band<'a, T> {
 impl<T: Real> Band<'_, T> {
     #[inline(always)]
     fn sweep<S: Scheme<T>>(&mut self, scheme: &S, depth: usize) {
-        for front in 0..self.rows + depth - 1 {
-            for step in 0..depth.min(front + 1) {
-                let i = front - step;
+        for front in (0..self.rows + depth - 1).step_by(TALL) {
+            for step in 0..depth.min(front + TALL) {
                 let lost = |side: usize| if self.shrinks[side] { step + 1 } else { 0 };
-                if i >= lost(0) && i + lost(1) < self.rows {
+                let from = front.saturating_sub(step).max(lost(0));
+                let to = (front + TALL - step).min(self.rows - lost(1));
+                if from + TALL == to && self.step_tall(scheme, step, from).is_some() {
+                    continue;
+                }
+                for i in from..to {
                     self.step(scheme, step, i);
                 }
             }
@@ -265,35 +284,81 @@ impl<T: Real> Band<'_, T> {
     #[inline(always)]
     fn step<S: Scheme<T>>(&mut self, scheme: &S, step: usize, i: usize) {
         let Some([north, south]) = self.neighbours(i) else { return };
-        let y = (self.first_row + i) % self.ny;
-        let [even, odd] = &mut self.levels;
-        let (next_level, level) = if step.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+        let (y, looks_back) = (self.y(i), self.edges.looks_back());
+        let (next_level, level) = at_step(&mut self.levels, step);
         let (around, at) = level.around(i);
         let rows = Rows { around, at, north: level.row(north), south: level.row(south) };
         let next = next_level.row_mut(i);
-        let beside_edge = [i == 1 && !self.shrinks[0], i + 2 == self.rows && !self.shrinks[1]];
-        if self.edges.looks_back() && beside_edge != [false; 2] {
+        if looks_back && beside_edge(i, self.rows, self.shrinks) != [false; 2] {
             self.old.copy_from_slice(next);
         }
         let old = boundary::ends_of(next);
         rows.update(scheme, y, next, self.wrap);
+        self.finish(step, i, old);
+    }
+
+    /// The same for [`TALL`] rows from row `i` on; or nothing, where they do not lie together, an edge condition decides
+    /// about one of them, or one beside them looks back at it.
+    #[inline(always)]
+    fn step_tall<S: Scheme<T>>(&mut self, scheme: &S, step: usize, i: usize) -> Option<()> {
+        let last = i + TALL - 1;
+        let ([north, _], [_, south]) = (self.neighbours(i)?, self.neighbours(last)?);
+        let looks_back = self.edges.looks_back();
+        let beside = |i| beside_edge(i, self.rows, self.shrinks) != [false; 2];
+        if looks_back && (beside(i) || beside(last)) {
+            return None;
+        }
+        let ys = [i, i + 1, i + 2, last].map(|i| self.y(i));
+        let (next_level, level) = at_step(&mut self.levels, step);
+        let (around, at) = level.around(i);
+        let rows = TallRows { around, at, north: level.row(north), south: level.row(south) };
+        let next = next_level.tall_mut(i)?;
+        let mut old = [[T::default(); 4]; TALL];
+        if looks_back {
+            for (k, row) in next.chunks_exact(level.nx).enumerate() {
+                old[k] = boundary::ends_of(row);
+            }
+        }
+        rows.update(scheme, ys, next, self.wrap);
+        for k in 0..TALL {
+            self.finish(step, i + k, old[k]);
+        }
+        Some(())
+    }
+
+    /// What comes after the scheme in row `i`: sources, the ends, the edge row beside it. Little work, the same for every
+    /// form of the scheme: a function of its own.
+    #[inline(never)]
+    fn finish(&mut self, step: usize, i: usize, old: OldEnds<T>) {
+        let y = self.y(i);
+        let (next_level, level) = at_step(&mut self.levels, step);
+        let next = next_level.row_mut(i);
         self.feeds.add(self.first_step + step, y, next);
         if self.wrap != Wrap::Written {
             return;
         }
+        let (around, at) = level.around(i);
+        let rows = Rows { around, at, north: level.row(i - 1), south: level.row(i + 1) };
         self.edges.ends(&rows, old, next);
         let inside = rows.here();
-        if beside_edge[0] {
+        let [first, last] = beside_edge(i, self.rows, self.shrinks);
+        if first {
             let [next, inside_next] = next_level.two_rows_mut(0);
             let rows = EdgeRow { edge: level.row(0), inside, inside_old: self.old, inside_next };
             self.edges.row(&rows, next);
         }
-        if beside_edge[1] {
+        if last {
             let [inside_next, next] = next_level.two_rows_mut(i);
             let rows =
                 EdgeRow { edge: level.row(i + 1), inside, inside_old: self.old, inside_next };
             self.edges.row(&rows, next);
         }
+    }
+
+    /// The row of the field that row `i` is.
+    #[inline(always)]
+    fn y(&self, i: usize) -> usize {
+        (self.first_row + i) % self.ny
     }
 
     /// The rows above and below row `i`, or none where an edge condition decides.
@@ -307,4 +372,19 @@ impl<T: Real> Band<'_, T> {
             wrap => wrap.neighbours(i, self.rows),
         }
     }
+}
+
+/// The level that a step writes, over the previous one, and the present one.
+#[inline(always)]
+fn at_step<'l, 'a, T>(
+    [even, odd]: &'l mut [Level<'a, T>; 2],
+    step: usize,
+) -> (&'l mut Level<'a, T>, &'l Level<'a, T>) {
+    if step.is_multiple_of(2) { (even, odd) } else { (odd, even) }
+}
+
+/// Whether row `i` of `rows` lies beside the first and beside the last row of the field.
+#[inline(always)]
+fn beside_edge(i: usize, rows: usize, shrinks: [bool; 2]) -> [bool; 2] {
+    [i == 1 && !shrinks[0], i + 2 == rows && !shrinks[1]]
 }

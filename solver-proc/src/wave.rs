@@ -23,7 +23,7 @@ use crate::grid::Grid;
 use crate::lanes;
 use crate::real::Real;
 use crate::source::Feeds;
-use crate::stencil::{Rows, Uniform, Weights};
+use crate::stencil::{Rows, Scheme, TALL, TallRows, Uniform, Weights};
 pub use crate::tile::Tiling;
 use crate::tile::{Problem, Tiles};
 use crate::workers::{Workers, strip_rows};
@@ -303,11 +303,7 @@ impl<T: Real> Wave<T> {
             #[inline(always)]
             |(strip, next)| {
                 with_scheme!(kernel, scheme => {
-                    for (k, next) in next.chunks_exact_mut(nx).enumerate() {
-                        let y = strip * rows + k;
-                        let Some(sides) = wrap.neighbours(y, grid.ny) else { continue };
-                        Rows::of(u, nx, y, sides).update(scheme, y, next, wrap);
-                    }
+                    sweep(scheme, u, grid, strip * rows, next, wrap);
                 });
             },
         );
@@ -454,6 +450,35 @@ impl<T: Real> Wave<T> {
 
     pub(crate) fn edges(&self) -> &Edges<T> {
         &self.edges
+    }
+}
+
+/// One step of the scheme for whole rows of the field, from row `first` on: `next` holds the previous level.
+#[inline(always)]
+fn sweep<T: Real, S: Scheme<T>>(
+    scheme: &S,
+    u: &[T],
+    grid: &Grid,
+    first: usize,
+    next: &mut [T],
+    wrap: Wrap,
+) {
+    let (nx, ny, rows) = (grid.nx, grid.ny, next.len() / grid.nx);
+    let mut done = 0;
+    while done < rows {
+        let (y, next) = (first + done, &mut next[done * nx..]);
+        if y > 0 && y + TALL < ny && done + TALL <= rows {
+            let row = |y: usize| &u[y * nx..][..nx];
+            let (north, south) = (row(y - 1), row(y + TALL));
+            let rows = TallRows { around: u, at: y * nx, north, south };
+            rows.update(scheme, [y, y + 1, y + 2, y + 3], &mut next[..TALL * nx], wrap);
+            done += TALL;
+        } else {
+            if let Some(sides) = wrap.neighbours(y, ny) {
+                Rows::of(u, nx, y, sides).update(scheme, y, &mut next[..nx], wrap);
+            }
+            done += 1;
+        }
     }
 }
 
