@@ -24,7 +24,7 @@ const STAGGER: usize = 448;
 /// Bytes of a huge page, where there are any.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// The cells of one field or row, zero at first. Dereferences to the slice of them.
+/// The cells of one field, zero at first. Dereferences to the slice of them.
 pub(crate) struct Cells<T = f32> {
     storage: Storage<T>,
     start: usize,
@@ -40,19 +40,34 @@ enum Storage<T> {
 impl<T: Real> Cells<T> {
     /// `count` cells; `place` tells apart the fields that are swept over together.
     pub(crate) fn new(count: usize, place: usize) -> Self {
+        let stagger = stagger::<T>(place);
+        let storage = Storage::<T>::new(count + page::<T>() + stagger);
+        let start = first_of_page(storage.cells()) + stagger;
+        Self { storage, start, count }
+    }
+}
+
+/// The cells of a few rows that are worked on again and again, zero at first. Dereferences to the slice of them, at less
+/// cost than a field: it is done several times a row.
+pub(crate) struct Buffer<T = f32> {
+    cells: Vec<T>,
+    start: usize,
+    end: usize,
+}
+
+impl<T: Real> Buffer<T> {
+    /// `count` cells; `place` as for [`Cells::new`].
+    pub(crate) fn new(count: usize, place: usize) -> Self {
         Self::aligned_at(0, count, place)
     }
 
     /// The same, but the cell that begins a cache line is number `aligned`.
     pub(crate) fn aligned_at(aligned: usize, count: usize, place: usize) -> Self {
-        let page = PAGE / size_of::<T>();
-        let line = LINE / size_of::<T>();
-        let lead = aligned.next_multiple_of(line) - aligned;
-        let stagger = place * (STAGGER / size_of::<T>()) % page;
-        let storage = Storage::<T>::new(count + page + stagger + lead);
-        // Only speed hangs on this: an address that cannot be aligned is as good as any other.
-        let start = storage.cells().as_ptr().align_offset(PAGE).min(page) + stagger + lead;
-        Self { storage, start, count }
+        let lead = aligned.next_multiple_of(LINE / size_of::<T>()) - aligned;
+        let offset = stagger::<T>(place) + lead;
+        let cells = vec![T::default(); count + page::<T>() + offset];
+        let start = first_of_page(&cells) + offset;
+        Self { cells, start, end: start + count }
     }
 
     /// The cells of a range, moved to the right.
@@ -60,6 +75,37 @@ impl<T: Real> Cells<T> {
     pub(crate) fn at(&self, range: &Range<usize>, shift: usize) -> &[T] {
         &self[range.start + shift..range.end + shift]
     }
+}
+
+impl<T> Deref for Buffer<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        &self.cells[self.start..self.end]
+    }
+}
+
+impl<T> DerefMut for Buffer<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.cells[self.start..self.end]
+    }
+}
+
+/// Cells in a page.
+const fn page<T>() -> usize {
+    PAGE / size_of::<T>()
+}
+
+/// Cells from the beginning of a page to where the cells of a place begin.
+fn stagger<T>(place: usize) -> usize {
+    place * (STAGGER / size_of::<T>()) % page::<T>()
+}
+
+/// The first cell that begins a page. Only speed hangs on this: where none does, the last that could is as good.
+fn first_of_page<T>(cells: &[T]) -> usize {
+    cells.as_ptr().align_offset(PAGE).min(page::<T>())
 }
 
 impl<T: Real> Storage<T> {
@@ -119,6 +165,15 @@ mod tests {
         offsets.sort_unstable();
         assert!(offsets.windows(2).all(|pair| pair[1] - pair[0] >= 7 * 64), "{offsets:?}");
         assert!(fields.iter().all(|cells| cells.len() == 5000 && cells.iter().all(|c| *c == 0.0)));
+    }
+
+    #[test]
+    fn buffers_begin_where_they_are_asked_to() {
+        for (aligned, place) in [(0, 0), (4, 3), (16, 5), (17, 40)] {
+            let buffer: Buffer = Buffer::aligned_at(aligned, 100, place);
+            assert_eq!(buffer.len(), 100);
+            assert_eq!(buffer[aligned..].as_ptr() as usize % LINE, 0, "{aligned}, {place}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Prints what a tick costs, solver and metrics apart: `tick_cost [--all | --smoke]`.
 //!
 //! Goal: the ratio of a full frame of the metrics (D global and per tile, C, G, tau, CI, every cell) to
-//! a step of the solver, on one machine, in one run. What is kept of it as fields is what is published by
+//! a plain step of the solver (one step in one sweep over the field), and to a step as a tick takes it (in tiles,
+//! where they gain), on one machine, in one run. What is kept of it as fields is what is published by
 //! default: CI and tau; with `--all` C and G, too. The energy of the wave, which a tick measures with
 //! them, is measured once more by itself and taken off.
 //! Non-goal: absolute figures that another machine could be held to.
@@ -17,6 +18,7 @@ use rsw_benches::{Spread, hash, machine};
 use rsw_config::{NamedSource, SourceSection, SwarmConfig, Topology};
 use solver_proc::energy::EnergyMeter;
 use solver_proc::engine::Engine;
+use solver_proc::wave::Wave;
 use solver_proc::workers::Workers;
 
 /// Fields by side, and ticks of one run.
@@ -44,8 +46,15 @@ fn measure(publish: &[&str]) -> Result<(), Box<dyn Error>> {
     println!("8 steps a tick, metrics at every tick, published: {published};");
     println!("medians of {RUNS} runs (smallest..largest)");
     println!(
-        "{:>7} {:>11} {:>26} {:>8} {:>28} {:>28} {:>11}",
-        "threads", "field", "a step, us", "Gcell/s", "energy, us", "frame, us", "frame/step"
+        "{:>7} {:>11} {:>22} {:>22} {:>22} {:>25} {:>11} {:>10}",
+        "threads",
+        "field",
+        "a step, us",
+        "a plain step, us",
+        "energy, us",
+        "frame, us",
+        "frame/plain",
+        "frame/step"
     );
     for threads in THREADS {
         for (side, ticks) in CASES {
@@ -54,28 +63,31 @@ fn measure(publish: &[&str]) -> Result<(), Box<dyn Error>> {
             for _ in 0..side / 4 {
                 bench.tick()?;
             }
-            let runs = (0..RUNS).map(|_| bench.run(ticks)).collect::<Result<Vec<[f64; 3]>, _>>()?;
-            let spread = |of: fn(&[f64; 3]) -> f64| Spread::of(runs.iter().map(of).collect());
-            let (step, energy) = (spread(|run| run[0]), spread(|run| run[1]));
-            let (frame, ratio) = (spread(|run| run[2]), spread(|run| run[2] / run[0]));
-            let (Some(step), Some(energy), Some(frame), Some(ratio)) = (step, energy, frame, ratio)
+            let runs = (0..RUNS).map(|_| bench.run(ticks)).collect::<Result<Vec<[f64; 4]>, _>>()?;
+            let spread = |of: fn(&[f64; 4]) -> f64| Spread::of(runs.iter().map(of).collect());
+            let (step, plain) = (spread(|run| run[0]), spread(|run| run[1]));
+            let (energy, frame) = (spread(|run| run[2]), spread(|run| run[3]));
+            let ratios = (spread(|run| run[3] / run[1]), spread(|run| run[3] / run[0]));
+            let (Some(step), Some(plain), Some(energy), Some(frame)) = (step, plain, energy, frame)
             else {
                 continue;
             };
-            let rate = f64::from(side).powi(2) / step.median / 1e3;
+            let (Some(to_plain), Some(to_step)) = ratios else { continue };
             println!(
-                "{threads:>7} {:>11} {step:>26} {rate:>8.2} {energy:>28} {frame:>28} {:>11.1}",
+                "{threads:>7} {:>11} {step:>22} {plain:>22} {energy:>22} {frame:>25} {:>11.1} {:>10.1}",
                 format!("{side} x {side}"),
-                ratio.median
+                to_plain.median,
+                to_step.median
             );
         }
     }
     Ok(())
 }
 
-/// An engine, and an energy meter beside its own.
+/// An engine, and a wave and an energy meter beside its own.
 struct Bench {
     engine: Engine,
+    plain: Wave,
     energy: EnergyMeter,
     workers: Workers,
 }
@@ -83,32 +95,45 @@ struct Bench {
 impl Bench {
     fn new(side: u32, threads: usize, publish: &[&str]) -> Result<Self, Box<dyn Error>> {
         let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?);
-        let engine = Engine::new(&topology(side, publish), Arc::clone(&pool))?;
+        let mut engine = Engine::new(&topology(side, publish), Arc::clone(&pool))?;
         let energy = EnergyMeter::new(engine.ny());
-        Ok(Self { engine, energy, workers: Workers::new(pool) })
+        let wave = engine.wave()?;
+        let plain = Wave::new(*wave.grid(), *wave.medium())?;
+        Ok(Self { engine, plain, energy, workers: Workers::new(pool) })
     }
 
     /// All steps of a tick, the energy, and the frame without it, in ns.
     fn tick(&mut self) -> Result<[u64; 3], Box<dyn Error>> {
         let report = self.engine.tick()?;
         let begun = Instant::now();
-        let Self { engine, energy, workers } = self;
+        let Self { engine, energy, workers, .. } = self;
         let wave = engine.wave()?;
         workers.enter(|| energy.measure(wave, workers));
         let energy = begun.elapsed().as_nanos() as u64;
         Ok([report.solver_ns, energy, report.metrics_ns.saturating_sub(energy)])
     }
 
-    /// Median costs of a step, of the energy and of a frame over `ticks` ticks, in us.
-    fn run(&mut self, ticks: usize) -> Result<[f64; 3], Box<dyn Error>> {
+    /// Eight plain steps, in ns.
+    fn plain_steps(&mut self) -> u64 {
+        let Self { plain, workers, .. } = self;
+        let begun = Instant::now();
+        workers.enter(|| (0..8).for_each(|_| plain.step(workers, |_| {})));
+        begun.elapsed().as_nanos() as u64
+    }
+
+    /// Median costs of a step, of a plain step, of the energy and of a frame over `ticks` ticks, in us.
+    fn run(&mut self, ticks: usize) -> Result<[f64; 4], Box<dyn Error>> {
         let mut samples: [Vec<u64>; 3] = std::array::from_fn(|_| Vec::with_capacity(ticks));
         for _ in 0..ticks {
             for (samples, sample) in samples.iter_mut().zip(self.tick()?) {
                 samples.push(sample);
             }
         }
+        let wave = self.engine.wave()?;
+        self.plain.resume(wave.u(), wave.previous());
+        let mut plain: Vec<u64> = (0..ticks).map(|_| self.plain_steps()).collect();
         let [solver, energy, frame] = samples.map(|mut samples| median_us(&mut samples));
-        Ok([solver / 8.0, energy, frame])
+        Ok([solver / 8.0, median_us(&mut plain) / 8.0, energy, frame])
     }
 }
 

@@ -9,7 +9,7 @@ use rsw_config::{Coherence, Gain, MetricsSection};
 use super::boxes::Pyramid;
 use super::memory::reciprocal;
 use super::sweep::{fma, sweep};
-use crate::cells::Cells;
+use crate::cells::Buffer;
 
 /// Added to the square of a mean and taken off again: nothing smaller is left of it, and no slow
 /// subnormal number.
@@ -226,8 +226,8 @@ fn mix(a: f32, b: f32, part: f32) -> f32 {
 
 /// `alpha D^bD` along a row: `base + part * slope`.
 pub(crate) struct Weights {
-    pub(crate) base: Cells,
-    pub(crate) slope: Cells,
+    pub(crate) base: Buffer,
+    pub(crate) slope: Buffer,
     pub(crate) part: f32,
     /// The rows of tiles it was made of.
     rows: Option<[usize; 2]>,
@@ -235,7 +235,7 @@ pub(crate) struct Weights {
 
 impl Weights {
     pub(crate) fn new(nx: usize) -> Self {
-        Self { base: Cells::new(nx, 0), slope: Cells::new(nx, 1), part: 0.0, rows: None }
+        Self { base: Buffer::new(nx, 0), slope: Buffer::new(nx, 1), part: 0.0, rows: None }
     }
 
     /// The map has changed.

@@ -19,7 +19,7 @@ use rsw_config::{Dwell, MetricsSection};
 
 use super::bits::magnitude_bits;
 use super::sweep::{SUMMED_MAX, fma, positive, sweep};
-use crate::cells::Cells;
+use crate::cells::{Buffer, Cells};
 use crate::workers::{STRIPS_MAX, Workers, strip_rows, strips};
 
 /// Taken off the envelope and its mean at every tick, and its square off the variance: what decays
@@ -34,7 +34,7 @@ pub struct Memory {
     ticks: u64,
     fields: [Cells; Memory::FIELDS],
     /// What one strip needs between its two sweeps.
-    spread: Vec<Cells>,
+    spread: Vec<Buffer>,
 }
 
 /// The memory of some cells.
@@ -95,7 +95,7 @@ impl Memory {
             theta: section.dwell_theta as f32,
         };
         let fields = std::array::from_fn(|k| Cells::new(nx * ny, 2 + k));
-        let spread = strips(ny).map(|_| Cells::new(SUMMED_MAX, 0)).collect();
+        let spread = strips(ny).map(|_| Buffer::new(SUMMED_MAX, 0)).collect();
         Self { nx, ny, rule, ticks: 0, fields, spread }
     }
 

@@ -14,10 +14,10 @@ use super::bits::Bits;
 use super::boxes::{BoxRange, Pyramid};
 use super::index::{DimensionMap, Index, Weights};
 use super::memory::{Memory, State, Step};
-use super::sweep::{BLOCK, Lanes, SUMMED_MAX, fma, summed, sweep};
+use super::sweep::{BLOCK, Lanes, SUMMED_MAX, fma, summed};
 use super::threshold::{Selector, Threshold, ThresholdError};
 use super::window::{Moments, Window, Windows};
-use crate::cells::Cells;
+use crate::cells::{Buffer, Cells};
 use crate::workers::{STRIPS_MAX, Workers, strip_rows, strips};
 pub use outcome::{CellMetrics, Summary};
 
@@ -107,7 +107,7 @@ struct Strip {
     moments: Vec<Moments>,
     weights: Weights,
     /// Coherence and gain of the part of a row in hand, where their fields are not kept.
-    passing: [Cells; 2],
+    passing: [Buffer; 2],
     /// In the order of their cells.
     sites: Vec<Site>,
     /// Sums of CI, coherence, gain and dwell time, lane by lane.
@@ -183,7 +183,7 @@ impl Meter {
                 .map(|_| window.moments())
                 .collect(),
             weights: Weights::new(nx),
-            passing: [2, 3].map(|place| Cells::new(nx.min(SUMMED_MAX), place)),
+            passing: [2, 3].map(|place| Buffer::new(nx.min(SUMMED_MAX), place)),
             sites: Vec::new(),
             sums: [[0.0; BLOCK]; 4],
         };
@@ -467,7 +467,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Every cell of it: its memory, its coherence and gain, its index. A sweep each: of one long chain of
+    /// Every cell of it: its memory, then its coherence, gain and index. Not in one sweep: of one long chain of
     /// operations a processor sees too little at once.
     #[inline(always)]
     fn measure(self, index: Index, past: Past<'_>, out: [&mut [f32]; 3], sums: &mut [Lanes; 4]) {
@@ -477,42 +477,49 @@ impl Row<'_> {
             Past::Known(dwell) => dwell,
         };
         let Windows { mean, squares, floor, inverse } = self.windows;
+        let (base, slope, part) = (self.base, self.slope, self.part);
+        let out = [ci, coherence, gain];
         match self.level {
-            None => sweep(
-                [mean, squares, floor, inverse],
+            None => summed(
+                [mean, squares, floor, inverse, dwell, base, slope],
                 [],
-                [&mut *coherence, &mut *gain],
+                out,
+                sums,
                 #[inline(always)]
-                |[mean, squares, floor, inverse], []| {
+                |[mean, squares, floor, inverse, dwell, base, slope], []| {
                     let variance = Windows::variance(squares, floor, inverse);
-                    ([], [index.coherence(variance), index.rms(mean, variance)])
+                    let gain = index.rms(mean, variance);
+                    cell(index, fma(slope, part, base), variance, gain, dwell)
                 },
             ),
-            Some(level) => sweep(
-                [level, squares, floor, inverse],
+            Some(level) => summed(
+                [level, squares, floor, inverse, dwell, base, slope],
                 [],
-                [&mut *coherence, &mut *gain],
+                out,
+                sums,
                 #[inline(always)]
-                |[level, squares, floor, inverse], []| {
+                |[level, squares, floor, inverse, dwell, base, slope], []| {
                     let variance = Windows::variance(squares, floor, inverse);
-                    ([], [index.coherence(variance), index.level(level)])
+                    let gain = index.level(level);
+                    cell(index, fma(slope, part, base), variance, gain, dwell)
                 },
             ),
         }
-        let part = self.part;
-        summed(
-            [dwell, coherence, gain, self.base, self.slope],
-            [],
-            [ci],
-            sums,
-            #[inline(always)]
-            |[dwell, coherence, gain, base, slope], []| {
-                let weight = fma(slope, part, base);
-                let ci = index.cell(weight, gain, coherence, dwell);
-                ([], [ci], [ci, coherence, gain, dwell])
-            },
-        );
     }
+}
+
+/// One cell, to be written and to be summed: its index, its coherence, its gain, and its dwell time.
+#[inline(always)]
+fn cell(
+    index: Index,
+    weight: f32,
+    variance: f32,
+    gain: f32,
+    dwell: f32,
+) -> ([f32; 0], [f32; 3], [f32; 4]) {
+    let coherence = index.coherence(variance);
+    let ci = index.cell(weight, gain, coherence, dwell);
+    ([], [ci, coherence, gain], [ci, coherence, gain, dwell])
 }
 
 /// Box sizes of the whole field and of a tile.

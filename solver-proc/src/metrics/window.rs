@@ -20,7 +20,7 @@ mod rows;
 use std::ops::Range;
 
 use super::sweep::{BLOCK, fma, positive, sweep};
-use crate::cells::Cells;
+use crate::cells::Buffer;
 use merge::Pass;
 use rows::{Ends, Pair};
 
@@ -34,8 +34,8 @@ pub struct Window {
     side: usize,
     passes: Vec<Pass>,
     /// Columns in the window around each, and what [`FLOOR`] adds up to in them.
-    columns: Cells,
-    floor: Cells,
+    columns: Buffer,
+    floor: Buffer,
 }
 
 /// Room for the moments of one field in one strip.
@@ -47,7 +47,7 @@ pub struct Moments {
     columns: Pair,
     groups: [Pair; 2],
     /// 1/(cells in the window) for every column, for so many rows.
-    inverse: Cells,
+    inverse: Buffer,
     rows: usize,
 }
 
@@ -91,7 +91,7 @@ impl Window {
         let half = side / 2;
         let inside = |i: usize| merge::inside(nx, half, i, side);
         let row = |value: &dyn Fn(usize) -> f32| {
-            let mut cells = Cells::new(nx, 8);
+            let mut cells = Buffer::new(nx, 8);
             cells.iter_mut().enumerate().for_each(|(x, cell)| *cell = value(inside(x)));
             cells
         };
@@ -124,7 +124,7 @@ impl Window {
             beginning: Pair::new(self.nx, 2),
             columns: padded(self.side / 2, 3),
             groups: [padded(0, 0), padded(0, 1)],
-            inverse: Cells::new(self.nx, 4),
+            inverse: Buffer::new(self.nx, 4),
             rows: 0,
         }
     }

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::rows::Pair;
-use crate::cells::Cells;
+use crate::cells::Buffer;
 use crate::metrics::sweep::{BLOCK, fma, sweep, sweep_by};
 
 /// Fewest groups of columns at either end of a row that are treated as clipped by it.
-const EDGE: usize = 2 * BLOCK;
+const EDGE: usize = BLOCK;
 
 /// Groups of columns become groups of more.
 pub(super) struct Pass {
@@ -29,15 +29,15 @@ enum Unions {
 /// pairs add (first with second, second with third, first with third).
 struct Trio {
     size: usize,
-    tables: [Cells; 5],
+    tables: [Buffer; 5],
 }
 
 /// The shares of one union: those in the middle of the field, and those at each column.
 struct Union {
     shift: usize,
     middle: Share,
-    parts: Cells,
-    factors: Cells,
+    parts: Buffer,
+    factors: Buffer,
 }
 
 /// `p` and `k` of a union.
@@ -54,7 +54,7 @@ pub(super) fn passes(nx: usize, side: usize) -> Vec<Pass> {
     let union = |wide: usize, before: usize, joins: usize| {
         let share = |i| Share::of(inside(i, before), inside(i + before, joins));
         let table = |value: &dyn Fn(Share) -> f32| {
-            let mut cells = Cells::new(wide, 8);
+            let mut cells = Buffer::new(wide, 8);
             cells.iter_mut().enumerate().for_each(|(i, cell)| *cell = value(share(i)));
             cells
         };
@@ -214,7 +214,7 @@ fn unite_three(
 impl Trio {
     /// The shares of three groups of `size` columns; `counts` has the columns inside of the field.
     fn new(wide: usize, size: usize, counts: impl Fn(usize) -> [usize; 3]) -> Self {
-        let mut tables: [Cells; 5] = std::array::from_fn(|_| Cells::new(wide, 8));
+        let mut tables: [Buffer; 5] = std::array::from_fn(|_| Buffer::new(wide, 8));
         for i in 0..wide {
             let [a, b, c] = counts(i).map(|count| count as f64);
             let share = |value: f64| if a + b + c > 0.0 { value / (a + b + c) } else { 0.0 };

@@ -1,13 +1,13 @@
 //! Rows of moments: what the columns of a strip come to, and what groups of them come to.
 
 use super::FLOOR;
-use crate::cells::Cells;
+use crate::cells::Buffer;
 use crate::metrics::sweep::BLOCK;
 
 /// The sums of each slot, one after the other: rows that lie apart by whole pages would push each
 /// other out of the cache.
 pub(super) struct Ends {
-    cells: Cells,
+    cells: Buffer,
     pub(super) stride: usize,
 }
 
@@ -15,7 +15,7 @@ impl Ends {
     /// `count` slots, and one of no rows.
     pub(super) fn new(nx: usize, count: usize) -> Self {
         let stride = nx.next_multiple_of(BLOCK);
-        let mut cells = Cells::new(2 * stride * (count + 1), 0);
+        let mut cells = Buffer::new(2 * stride * (count + 1), 0);
         cells[2 * stride * count + stride..].fill(FLOOR);
         Self { cells, stride }
     }
@@ -37,19 +37,19 @@ impl Ends {
 
 /// Two values for every column: sums of d and d^2, or a mean and a sum of squares about it.
 pub(super) struct Pair {
-    pub(super) first: Cells,
-    pub(super) second: Cells,
+    pub(super) first: Buffer,
+    pub(super) second: Buffer,
 }
 
 impl Pair {
-    /// Zeros; `place` as for [`Cells::new`], in pairs.
+    /// Zeros; `place` as for [`Buffer::new`], in pairs.
     pub(super) fn new(count: usize, place: usize) -> Self {
         Self::aligned_at(0, count, place)
     }
 
-    /// As for [`Cells::aligned_at`].
+    /// As for [`Buffer::aligned_at`].
     pub(super) fn aligned_at(aligned: usize, count: usize, place: usize) -> Self {
-        let cells = |place| Cells::aligned_at(aligned, count, place);
+        let cells = |place| Buffer::aligned_at(aligned, count, place);
         Self { first: cells(2 * place), second: cells(2 * place + 1) }
     }
 
