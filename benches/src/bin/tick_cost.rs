@@ -1,10 +1,13 @@
-//! Prints what a tick costs, solver and metrics apart: `tick_cost [--all | --smoke]`.
+//! Prints what a tick costs, solver and metrics apart: `tick_cost [--all | --parts | --smoke]`.
 //!
 //! Goal: the ratio of a full frame of the metrics (D global and per tile, C, G, tau, CI, every cell) to
 //! a plain step of the solver (one step in one sweep over the field), and to a step as a tick takes it (in tiles,
 //! where they gain), on one machine, in one run. What is kept of it as fields is what is published by
 //! default: CI and tau; with `--all` C and G, too. The energy of the wave, which a tick measures with
 //! them, is measured once more by itself and taken off.
+//! With `--parts` the frame is taken apart: the survey (threshold, set, boxes, D), the memory of every cell (envelope,
+//! its mean and variance, dwell), and the rest (windows, coherence, gain, index); each by itself, after a tick. The
+//! memory reads and writes sixteen bytes a cell whatever is done with them: less than it, no frame costs.
 //! Non-goal: absolute figures that another machine could be held to.
 //! With `--smoke` a few ticks run and a hash of every field is printed, the same on all machines.
 
@@ -18,6 +21,7 @@ use rsw_benches::{Spread, hash, machine};
 use rsw_config::{NamedSource, SourceSection, SwarmConfig, Topology};
 use solver_proc::energy::EnergyMeter;
 use solver_proc::engine::Engine;
+use solver_proc::metrics::{Kept, Meter};
 use solver_proc::wave::Wave;
 use solver_proc::workers::Workers;
 
@@ -32,9 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     match std::env::args().nth(1).as_deref() {
         None => measure(&[]),
         Some("--all") => measure(&FIELDS),
+        Some("--parts") => parts(),
         Some("--smoke") => smoke(),
         Some(other) => {
-            Err(format!("\"{other}\" is unknown: there is --all, --smoke, or nothing").into())
+            let known = "there is --all, --parts, --smoke, or nothing";
+            Err(format!("\"{other}\" is unknown: {known}").into())
         }
     }
 }
@@ -84,22 +90,63 @@ fn measure(publish: &[&str]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// An engine, and a wave and an energy meter beside its own.
+/// Measures the parts of a frame.
+fn parts() -> Result<(), Box<dyn Error>> {
+    println!("{}", machine());
+    println!(
+        "each by itself, after a tick; medians of {RUNS} runs (smallest..largest), us; in plain steps"
+    );
+    println!(
+        "{:>7} {:>11} {:>22} {:>28} {:>30} {:>30}",
+        "threads", "field", "a plain step", "survey", "memory", "windows and index"
+    );
+    for threads in THREADS {
+        for (side, ticks) in CASES {
+            let mut bench = Bench::new(side, threads, &[])?;
+            for _ in 0..side / 4 {
+                bench.tick()?;
+            }
+            let runs = (0..RUNS).map(|_| bench.parts(ticks)).collect::<Result<Vec<_>, _>>()?;
+            let spread = |k: usize| Spread::of(runs.iter().map(|run| run[k]).collect());
+            let (Some(plain), Some(survey), Some(memory), Some(rest)) =
+                (spread(0), spread(1), spread(2), spread(3))
+            else {
+                continue;
+            };
+            let part = |part: &Spread| format!("{part} = {:.1}", part.median / plain.median);
+            println!(
+                "{threads:>7} {:>11} {plain:>22} {:>28} {:>30} {:>30}",
+                format!("{side} x {side}"),
+                part(&survey),
+                part(&memory),
+                part(&rest)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// An engine, and a wave, an energy meter and a meter beside its own.
 struct Bench {
     engine: Engine,
     plain: Wave,
     energy: EnergyMeter,
+    meter: Meter,
     workers: Workers,
 }
 
 impl Bench {
     fn new(side: u32, threads: usize, publish: &[&str]) -> Result<Self, Box<dyn Error>> {
         let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?);
-        let mut engine = Engine::new(&topology(side, publish), Arc::clone(&pool))?;
+        let topology = topology(side, publish);
+        let mut engine = Engine::new(&topology, Arc::clone(&pool))?;
         let energy = EnergyMeter::new(engine.ny());
         let wave = engine.wave()?;
         let plain = Wave::new(*wave.grid(), *wave.medium())?;
-        Ok(Self { engine, plain, energy, workers: Workers::new(pool) })
+        let side = side as usize;
+        let tick_seconds = 8.0 * topology.dt;
+        let meter = Meter::new(side, side, &topology.config.metrics, tick_seconds, Kept::NONE)?;
+        Ok(Self { engine, plain, energy, meter, workers: Workers::new(pool) })
     }
 
     /// All steps of a tick, the energy, and the frame without it, in ns.
@@ -121,6 +168,44 @@ impl Bench {
         begun.elapsed().as_nanos() as u64
     }
 
+    /// Median costs of a plain step, of the survey, of the memory and of the rest of a frame over `ticks` ticks, in us.
+    fn parts(&mut self, ticks: usize) -> Result<[f64; 4], Box<dyn Error>> {
+        let mut samples: [Vec<u64>; 3] = std::array::from_fn(|_| Vec::with_capacity(ticks));
+        for _ in 0..ticks {
+            self.engine.tick()?;
+            let Self { engine, meter, workers, .. } = self;
+            let u = engine.wave()?.u();
+            let timed = |work: &mut (dyn FnMut() + Send)| {
+                let begun = Instant::now();
+                workers.enter(work);
+                begun.elapsed().as_nanos() as u64
+            };
+            let survey = timed(&mut || {
+                meter.survey(u, workers);
+            });
+            let memory = timed(&mut || {
+                meter.remember(u, workers);
+            });
+            let both = timed(&mut || {
+                meter.evaluate(u, workers);
+            });
+            for (samples, sample) in samples.iter_mut().zip([survey, memory, both]) {
+                samples.push(sample);
+            }
+        }
+        let plain = self.plain_step(ticks)?;
+        let [survey, memory, both] = samples.map(|mut samples| median_us(&mut samples));
+        Ok([plain, survey, memory, both - survey])
+    }
+
+    /// Median cost of a plain step over `ticks` times eight of them, in us.
+    fn plain_step(&mut self, ticks: usize) -> Result<f64, Box<dyn Error>> {
+        let wave = self.engine.wave()?;
+        self.plain.resume(wave.u(), wave.previous());
+        let mut plain: Vec<u64> = (0..ticks).map(|_| self.plain_steps()).collect();
+        Ok(median_us(&mut plain) / 8.0)
+    }
+
     /// Median costs of a step, of a plain step, of the energy and of a frame over `ticks` ticks, in us.
     fn run(&mut self, ticks: usize) -> Result<[f64; 4], Box<dyn Error>> {
         let mut samples: [Vec<u64>; 3] = std::array::from_fn(|_| Vec::with_capacity(ticks));
@@ -129,11 +214,9 @@ impl Bench {
                 samples.push(sample);
             }
         }
-        let wave = self.engine.wave()?;
-        self.plain.resume(wave.u(), wave.previous());
-        let mut plain: Vec<u64> = (0..ticks).map(|_| self.plain_steps()).collect();
+        let plain = self.plain_step(ticks)?;
         let [solver, energy, frame] = samples.map(|mut samples| median_us(&mut samples));
-        Ok([solver / 8.0, median_us(&mut plain) / 8.0, energy, frame])
+        Ok([solver / 8.0, plain, energy, frame])
     }
 }
 
