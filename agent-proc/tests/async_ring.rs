@@ -70,7 +70,7 @@ impl Account {
         told
     }
 
-    /// What is told next of a kind. Events that go on do not make up for it.
+    /// What is told next of a kind; fails after [`PATIENCE`] even if other events keep coming.
     async fn until(&mut self, what: &str, so: impl Fn(&Told) -> bool) -> Told {
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {

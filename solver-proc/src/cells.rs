@@ -24,7 +24,7 @@ const STAGGER: usize = 448;
 /// Bytes of a huge page, where there are any.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// The cells of one field, zero at first. Dereferences to the slice of them.
+/// The cells of a field, or of some of its rows, zero at first. Dereferences to the slice of them.
 pub(crate) struct Cells<T = f32> {
     storage: Storage<T>,
     start: usize,
@@ -47,15 +47,15 @@ impl<T: Real> Cells<T> {
     }
 }
 
-/// The cells of a few rows that are worked on again and again, zero at first. Dereferences to the slice of them, at less
-/// cost than a field: it is done several times a row.
-pub(crate) struct Buffer<T = f32> {
-    cells: Vec<T>,
+/// The cells of a row that is worked on again and again, zero at first. Dereferences to the slice of them, at less cost
+/// than a field: it is done several times a row.
+pub(crate) struct Buffer {
+    cells: Vec<f32>,
     start: usize,
     end: usize,
 }
 
-impl<T: Real> Buffer<T> {
+impl Buffer {
     /// `count` cells; `place` as for [`Cells::new`].
     pub(crate) fn new(count: usize, place: usize) -> Self {
         Self::aligned_at(0, count, place)
@@ -63,32 +63,32 @@ impl<T: Real> Buffer<T> {
 
     /// The same, but the cell that begins a cache line is number `aligned`.
     pub(crate) fn aligned_at(aligned: usize, count: usize, place: usize) -> Self {
-        let lead = aligned.next_multiple_of(LINE / size_of::<T>()) - aligned;
-        let offset = stagger::<T>(place) + lead;
-        let cells = vec![T::default(); count + page::<T>() + offset];
+        let lead = aligned.next_multiple_of(LINE / size_of::<f32>()) - aligned;
+        let offset = stagger::<f32>(place) + lead;
+        let cells = vec![0.0; count + page::<f32>() + offset];
         let start = first_of_page(&cells) + offset;
         Self { cells, start, end: start + count }
     }
 
     /// The cells of a range, moved to the right.
     #[inline(always)]
-    pub(crate) fn at(&self, range: &Range<usize>, shift: usize) -> &[T] {
+    pub(crate) fn at(&self, range: &Range<usize>, shift: usize) -> &[f32] {
         &self[range.start + shift..range.end + shift]
     }
 }
 
-impl<T> Deref for Buffer<T> {
-    type Target = [T];
+impl Deref for Buffer {
+    type Target = [f32];
 
     #[inline(always)]
-    fn deref(&self) -> &[T] {
+    fn deref(&self) -> &[f32] {
         &self.cells[self.start..self.end]
     }
 }
 
-impl<T> DerefMut for Buffer<T> {
+impl DerefMut for Buffer {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [T] {
+    fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.cells[self.start..self.end]
     }
 }
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn buffers_begin_where_they_are_asked_to() {
         for (aligned, place) in [(0, 0), (4, 3), (16, 5), (17, 40)] {
-            let buffer: Buffer = Buffer::aligned_at(aligned, 100, place);
+            let buffer = Buffer::aligned_at(aligned, 100, place);
             assert_eq!(buffer.len(), 100);
             assert_eq!(buffer[aligned..].as_ptr() as usize % LINE, 0, "{aligned}, {place}");
         }

@@ -170,7 +170,8 @@ impl<'a, T: Real> Rows<'a, T> {
 }
 
 /// Rows that are updated together: each is loaded once for itself and for both of its neighbours, from a cache further
-/// away than the next, and what is to be done around a row is done for all. Eight gain no more.
+/// away than the next, and what is to be done around a row is done for all. Eight gain no more; the four are written out
+/// wherever their rows have to be told apart.
 pub(crate) const TALL: usize = 4;
 
 /// Rows of the present level one after another within `around`, and the neighbours of the first and of the last.
@@ -320,48 +321,54 @@ mod tests {
     /// Rows of every length, at the beginning, in the middle and at the end of what they lie in.
     #[test]
     fn four_rows_together_are_four_rows() {
-        let (boundary, feedback) = (Boundary::Neumann, Feedback::SineGordon { strength: 0.3 });
+        let workers = Workers::single().unwrap();
+        for nx in (1..40).chain([63, 64, 65, 200]) {
+            same_in::<f32>(nx, &workers);
+            same_in::<f64>(nx, &workers);
+        }
+    }
+
+    fn same_in<T: Real>(nx: usize, workers: &Workers) {
+        let strength = 0.3;
         let medium = Medium {
             speed: 1.0,
             dt: 0.6,
             damping: 0.05,
-            boundary,
+            boundary: Boundary::Neumann,
             sponge_width: 0,
             sponge_damping: 0.0,
-            feedback,
+            feedback: Feedback::SineGordon { strength },
         };
-        for nx in (1..40).chain([63, 64, 65, 200]) {
-            let grid = Grid::new(nx, 6, 1.0, 1.0).unwrap();
-            let weights = Weights::<f32>::new(&grid, &medium, 0.05);
-            let layered = Layered { layers: &Layers::new(&grid, &medium), law: SineGordon(0.3) };
-            for wrap in [Wrap::Written, Wrap::Mirror, Wrap::Around] {
-                same(&Uniform::<_, true>(weights), nx, wrap);
-                same(&Uniform::<_, false>(weights), nx, wrap);
-                same(&layered, nx, wrap);
-            }
+        let grid = Grid::new(nx, 6, 1.0, 1.0).unwrap();
+        let weights = Weights::<T>::new(&grid, &medium, 0.05);
+        let law = SineGordon(T::from_f64(strength));
+        let layered = Layered { layers: &Layers::new(&grid, &medium), law };
+        for wrap in [Wrap::Written, Wrap::Mirror, Wrap::Around] {
+            same(&Uniform::<T, true>(weights), nx, wrap, workers);
+            same(&Uniform::<T, false>(weights), nx, wrap, workers);
+            same(&layered, nx, wrap, workers);
         }
     }
 
-    fn same<S: Scheme<f32>>(scheme: &S, nx: usize, wrap: Wrap) {
-        let noise = |seed: u32| {
-            move |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / 1e7
+    fn same<T: Real, S: Scheme<T>>(scheme: &S, nx: usize, wrap: Wrap, workers: &Workers) {
+        let noise = |seed: u32, rows: usize| -> Vec<T> {
+            let mixed = |i: u32| i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8;
+            (0..(rows * nx) as u32).map(|i| T::from_f64(f64::from(mixed(i)) / 1e7)).collect()
         };
-        let field: Vec<f32> = (0..6 * nx as u32).map(noise(1)).collect();
-        let previous: Vec<f32> = (0..TALL as u32 * nx as u32).map(noise(77)).collect();
+        let (field, previous) = (noise(1, 6), noise(77, TALL));
         let (north, south) = (&field[..nx], &field[5 * nx..]);
-        // Alone, and with a row on either side.
-        for (around, at) in [(&field[nx..5 * nx], 0), (&field[..], nx)] {
+        for (rows, at) in [(1..5, 0), (0..5, nx), (1..6, 0), (0..6, nx)] {
+            let around = &field[rows.start * nx..rows.end * nx];
             let tall = TallRows { around, at, north, south };
             let (mut together, mut single) = (previous.clone(), previous.clone());
             for (k, next) in single.chunks_mut(nx).enumerate() {
                 tall.row(k).update(scheme, k + 1, next, wrap);
             }
-            let workers = Workers::single().unwrap();
             workers.vectorised(
                 #[inline(always)]
                 || tall.update(scheme, [1, 2, 3, 4], &mut together, wrap),
             );
-            assert_eq!(together, single, "{nx} cells a row, {wrap:?}");
+            assert_eq!(together, single, "{nx} cells a row, {wrap:?}, rows {rows:?}");
         }
     }
 }

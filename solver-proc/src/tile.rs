@@ -1,7 +1,7 @@
 //! Time tiling: several steps in one pass over the field, so that memory is read and written once for
 //! all of them.
 //!
-//! A wavefront runs down the rows, four at a time. Where its front is at row p, the rows from p - t on take
+//! A wavefront runs down the rows, four at a time. Where its front is at row p, rows p - t to p - t + 3 take
 //! their step t (counted from 0 within the tile): everything that step needs was made by earlier fronts, but
 //! for the rows below, which the same front made just before; and what it overwrites, two levels older, nobody
 //! needs any more (science 5.2). So the rows in use are `2 (depth + 5)`, and they stay in a cache.
@@ -71,7 +71,7 @@ impl<T: Real> Tiles<T> {
         wrap: Wrap,
     ) -> Option<Self> {
         let row_bytes = grid.nx * size_of::<T>();
-        let fits = (CACHE_BYTES / (2 * row_bytes)).saturating_sub(2);
+        let fits = (CACHE_BYTES / (2 * row_bytes)).saturating_sub(TALL + 1);
         let threads = workers.threads().min(STRIPS_MAX);
         let depth = match tiling {
             Tiling::Off => 1,
@@ -327,7 +327,7 @@ impl<T: Real> Band<'_, T> {
     }
 
     /// What comes after the scheme in row `i`: sources, the ends, the edge row beside it. Little work, the same for every
-    /// form of the scheme: a function of its own.
+    /// form of the scheme: a function of its own, which may be compiled for the oldest processor.
     #[inline(never)]
     fn finish(&mut self, step: usize, i: usize, old: OldEnds<T>) {
         let y = self.y(i);

@@ -463,15 +463,15 @@ fn sweep<T: Real, S: Scheme<T>>(
     next: &mut [T],
     wrap: Wrap,
 ) {
-    let (nx, ny, rows) = (grid.nx, grid.ny, next.len() / grid.nx);
+    let (nx, ny, count) = (grid.nx, grid.ny, next.len() / grid.nx);
     let mut done = 0;
-    while done < rows {
+    while done < count {
         let (y, next) = (first + done, &mut next[done * nx..]);
-        if y > 0 && y + TALL < ny && done + TALL <= rows {
+        if y > 0 && y + TALL < ny && done + TALL <= count {
             let row = |y: usize| &u[y * nx..][..nx];
             let (north, south) = (row(y - 1), row(y + TALL));
-            let rows = TallRows { around: u, at: y * nx, north, south };
-            rows.update(scheme, [y, y + 1, y + 2, y + 3], &mut next[..TALL * nx], wrap);
+            let tall = TallRows { around: u, at: y * nx, north, south };
+            tall.update(scheme, [y, y + 1, y + 2, y + 3], &mut next[..TALL * nx], wrap);
             done += TALL;
         } else {
             if let Some(sides) = wrap.neighbours(y, ny) {

@@ -1,13 +1,14 @@
 //! Prints what a tick costs, solver and metrics apart: `tick_cost [--all | --parts | --smoke]`.
 //!
 //! Goal: the ratio of a full frame of the metrics (D global and per tile, C, G, tau, CI, every cell) to
-//! a plain step of the solver (one step in one sweep over the field), and to a step as a tick takes it (in tiles,
+//! a plain step of the solver (one step in one sweep over the field, without sources), and to a step as a tick takes it (in tiles,
 //! where they gain), on one machine, in one run. What is kept of it as fields is what is published by
 //! default: CI and tau; with `--all` C and G, too. The energy of the wave, which a tick measures with
 //! them, is measured once more by itself and taken off.
 //! With `--parts` the frame is taken apart: the survey (threshold, set, boxes, D), the memory of every cell (envelope,
 //! its mean and variance, dwell), and the rest (windows, coherence, gain, index); each by itself, after a tick. The
-//! memory reads and writes sixteen bytes a cell whatever is done with them: less than it, no frame costs.
+//! memory reads and writes sixteen bytes a cell whatever is done with them: less than it, no frame costs. In a frame memory
+//! and rest share a sweep: the parts need not add up to it.
 //! Non-goal: absolute figures that another machine could be held to.
 //! With `--smoke` a few ticks run and a hash of every field is printed, the same on all machines.
 
@@ -29,6 +30,8 @@ use solver_proc::workers::Workers;
 const CASES: [(u32, usize); 2] = [(256, 400), (1024, 30)];
 const THREADS: [usize; 2] = [1, 2];
 const RUNS: usize = 5;
+/// Steps of a tick.
+const STEPS: u32 = 8;
 /// All that can be published.
 const FIELDS: [&str; 5] = ["wave", "ci", "coherence", "gain", "dwell"];
 
@@ -49,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(publish: &[&str]) -> Result<(), Box<dyn Error>> {
     println!("{}", machine());
     let published = topology(256, publish).config.field.publish.join(", ");
-    println!("8 steps a tick, metrics at every tick, published: {published};");
+    println!("{STEPS} steps a tick, metrics at every tick, published: {published};");
     println!("medians of {RUNS} runs (smallest..largest)");
     println!(
         "{:>7} {:>11} {:>22} {:>22} {:>22} {:>25} {:>11} {:>10}",
@@ -103,10 +106,16 @@ fn parts() -> Result<(), Box<dyn Error>> {
     for threads in THREADS {
         for (side, ticks) in CASES {
             let mut bench = Bench::new(side, threads, &[])?;
+            let topology = topology(side, &[]);
+            let (metrics, tick_seconds) =
+                (&topology.config.metrics, f64::from(STEPS) * topology.dt);
+            let size = side as usize;
+            let mut meter = Meter::new(size, size, metrics, tick_seconds, Kept::NONE)?;
             for _ in 0..side / 4 {
                 bench.tick()?;
             }
-            let runs = (0..RUNS).map(|_| bench.parts(ticks)).collect::<Result<Vec<_>, _>>()?;
+            let runs =
+                (0..RUNS).map(|_| bench.parts(&mut meter, ticks)).collect::<Result<Vec<_>, _>>()?;
             let spread = |k: usize| Spread::of(runs.iter().map(|run| run[k]).collect());
             let (Some(plain), Some(survey), Some(memory), Some(rest)) =
                 (spread(0), spread(1), spread(2), spread(3))
@@ -126,27 +135,22 @@ fn parts() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// An engine, and a wave, an energy meter and a meter beside its own.
+/// An engine, and a wave and an energy meter beside its own.
 struct Bench {
     engine: Engine,
     plain: Wave,
     energy: EnergyMeter,
-    meter: Meter,
     workers: Workers,
 }
 
 impl Bench {
     fn new(side: u32, threads: usize, publish: &[&str]) -> Result<Self, Box<dyn Error>> {
         let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?);
-        let topology = topology(side, publish);
-        let mut engine = Engine::new(&topology, Arc::clone(&pool))?;
+        let mut engine = Engine::new(&topology(side, publish), Arc::clone(&pool))?;
         let energy = EnergyMeter::new(engine.ny());
         let wave = engine.wave()?;
         let plain = Wave::new(*wave.grid(), *wave.medium())?;
-        let side = side as usize;
-        let tick_seconds = 8.0 * topology.dt;
-        let meter = Meter::new(side, side, &topology.config.metrics, tick_seconds, Kept::NONE)?;
-        Ok(Self { engine, plain, energy, meter, workers: Workers::new(pool) })
+        Ok(Self { engine, plain, energy, workers: Workers::new(pool) })
     }
 
     /// All steps of a tick, the energy, and the frame without it, in ns.
@@ -160,20 +164,20 @@ impl Bench {
         Ok([report.solver_ns, energy, report.metrics_ns.saturating_sub(energy)])
     }
 
-    /// Eight plain steps, in ns.
+    /// [`STEPS`] plain steps, in ns.
     fn plain_steps(&mut self) -> u64 {
         let Self { plain, workers, .. } = self;
         let begun = Instant::now();
-        workers.enter(|| (0..8).for_each(|_| plain.step(workers, |_| {})));
+        workers.enter(|| (0..STEPS).for_each(|_| plain.step(workers, |_| {})));
         begun.elapsed().as_nanos() as u64
     }
 
     /// Median costs of a plain step, of the survey, of the memory and of the rest of a frame over `ticks` ticks, in us.
-    fn parts(&mut self, ticks: usize) -> Result<[f64; 4], Box<dyn Error>> {
+    fn parts(&mut self, meter: &mut Meter, ticks: usize) -> Result<[f64; 4], Box<dyn Error>> {
         let mut samples: [Vec<u64>; 3] = std::array::from_fn(|_| Vec::with_capacity(ticks));
         for _ in 0..ticks {
             self.engine.tick()?;
-            let Self { engine, meter, workers, .. } = self;
+            let Self { engine, workers, .. } = self;
             let u = engine.wave()?.u();
             let timed = |work: &mut (dyn FnMut() + Send)| {
                 let begun = Instant::now();
@@ -186,24 +190,29 @@ impl Bench {
             let memory = timed(&mut || {
                 meter.remember(u, workers);
             });
+            // An evaluation surveys, too.
+            let again = timed(&mut || {
+                meter.survey(u, workers);
+            });
             let both = timed(&mut || {
                 meter.evaluate(u, workers);
             });
-            for (samples, sample) in samples.iter_mut().zip([survey, memory, both]) {
+            let rest = both.saturating_sub(again);
+            for (samples, sample) in samples.iter_mut().zip([survey, memory, rest]) {
                 samples.push(sample);
             }
         }
         let plain = self.plain_step(ticks)?;
-        let [survey, memory, both] = samples.map(|mut samples| median_us(&mut samples));
-        Ok([plain, survey, memory, both - survey])
+        let [survey, memory, rest] = samples.map(|mut samples| median_us(&mut samples));
+        Ok([plain, survey, memory, rest])
     }
 
-    /// Median cost of a plain step over `ticks` times eight of them, in us.
+    /// Median cost of a plain step over `ticks` times [`STEPS`] of them, in us.
     fn plain_step(&mut self, ticks: usize) -> Result<f64, Box<dyn Error>> {
         let wave = self.engine.wave()?;
         self.plain.resume(wave.u(), wave.previous());
         let mut plain: Vec<u64> = (0..ticks).map(|_| self.plain_steps()).collect();
-        Ok(median_us(&mut plain) / 8.0)
+        Ok(median_us(&mut plain) / f64::from(STEPS))
     }
 
     /// Median costs of a step, of a plain step, of the energy and of a frame over `ticks` ticks, in us.
@@ -216,7 +225,7 @@ impl Bench {
         }
         let plain = self.plain_step(ticks)?;
         let [solver, energy, frame] = samples.map(|mut samples| median_us(&mut samples));
-        Ok([solver / 8.0, plain, energy, frame])
+        Ok([solver / f64::from(STEPS), plain, energy, frame])
     }
 }
 

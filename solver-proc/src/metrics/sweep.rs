@@ -47,8 +47,8 @@ pub(crate) fn sweep<const I: usize, const S: usize, const O: usize>(
     sweep_by::<LONG, I, S, O>(inputs, state, outputs, cell);
 }
 
-/// [`sweep`] in blocks of `B` cells. A short loop over a block would be unrolled cell by cell, and blocks
-/// then gathered: hence long ones, of two vectors at least.
+/// [`sweep`] in blocks of `B` cells. A short loop over a block can be unrolled cell by cell, and blocks then gathered:
+/// hence long ones, wherever there are cells enough.
 #[inline(always)]
 pub(crate) fn sweep_by<const B: usize, const I: usize, const S: usize, const O: usize>(
     inputs: [&[f32]; I],

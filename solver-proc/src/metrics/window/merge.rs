@@ -6,9 +6,6 @@ use super::rows::Pair;
 use crate::cells::Buffer;
 use crate::metrics::sweep::{BLOCK, fma, sweep, sweep_by};
 
-/// Fewest groups of columns at either end of a row that are treated as clipped by it.
-const EDGE: usize = BLOCK;
-
 /// Groups of columns become groups of more.
 pub(super) struct Pass {
     /// How much wider the row is than the field: groups that begin left of it.
@@ -106,8 +103,8 @@ impl Pass {
         let wide = (nx + self.wider).next_multiple_of(BLOCK);
         let grown = 2 * half + 1 - self.wider;
         // Groups that neither edge clips; the others, in blocks of their own, have shares of their own.
-        let first = half.next_multiple_of(EDGE).min(wide);
-        let last = (half + nx + 1).saturating_sub(grown).min(wide.saturating_sub(EDGE)).max(first);
+        let first = half.next_multiple_of(BLOCK).min(wide);
+        let last = (half + nx + 1).saturating_sub(grown).min(wide.saturating_sub(BLOCK)).max(first);
         for (range, middle) in [(0..first, false), (first..last, true), (last..wide, false)] {
             self.part(range, middle, rows, [from, columns], into);
         }
@@ -144,7 +141,7 @@ impl Pass {
                 } else {
                     let table = |k: usize| &trio.tables[k][range.clone()];
                     let [p, q, f, g, h] = [table(0), table(1), table(2), table(3), table(4)];
-                    sweep_by::<EDGE, _, _, _>(
+                    sweep_by::<BLOCK, _, _, _>(
                         [m, s, a, b, c, d, p, q, f, g, h],
                         [],
                         out,
@@ -171,7 +168,7 @@ impl Pass {
             );
         } else {
             let [p, f] = union.tables(&range);
-            sweep_by::<EDGE, _, _, _>(
+            sweep_by::<BLOCK, _, _, _>(
                 [m, s, a, b, p, f],
                 [],
                 out,

@@ -1,13 +1,13 @@
 //! Rows of moments: what the columns of a strip come to, and what groups of them come to.
 
 use super::FLOOR;
-use crate::cells::Buffer;
+use crate::cells::{Buffer, Cells};
 use crate::metrics::sweep::BLOCK;
 
 /// The sums of each slot, one after the other: rows that lie apart by whole pages would push each
 /// other out of the cache.
 pub(super) struct Ends {
-    cells: Buffer,
+    cells: Cells,
     pub(super) stride: usize,
 }
 
@@ -15,7 +15,7 @@ impl Ends {
     /// `count` slots, and one of no rows.
     pub(super) fn new(nx: usize, count: usize) -> Self {
         let stride = nx.next_multiple_of(BLOCK);
-        let mut cells = Buffer::new(2 * stride * (count + 1), 0);
+        let mut cells = Cells::new(2 * stride * (count + 1), 0);
         cells[2 * stride * count + stride..].fill(FLOOR);
         Self { cells, stride }
     }
