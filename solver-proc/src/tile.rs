@@ -320,8 +320,8 @@ impl<T: Real> Band<'_, T> {
             }
         }
         rows.update(scheme, ys, next, self.wrap);
-        for k in 0..TALL {
-            self.finish(step, i + k, old[k]);
+        for (k, old) in old.into_iter().enumerate() {
+            self.finish(step, i + k, old);
         }
         Some(())
     }
