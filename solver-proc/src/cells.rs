@@ -8,7 +8,7 @@
 //! Large fields ask for huge pages: a sweep over a dozen of them touches more small ones than a processor
 //! remembers the addresses of.
 
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::{Deref, DerefMut};
 
 use memmap2::{Advice, MmapMut};
 
@@ -68,12 +68,6 @@ impl Buffer {
         let cells = vec![0.0; count + page::<f32>() + offset];
         let start = first_of_page(&cells) + offset;
         Self { cells, start, end: start + count }
-    }
-
-    /// The cells of a range, moved to the right.
-    #[inline(always)]
-    pub(crate) fn at(&self, range: &Range<usize>, shift: usize) -> &[f32] {
-        &self[range.start + shift..range.end + shift]
     }
 }
 

@@ -44,32 +44,22 @@ pub(crate) fn sweep<const I: usize, const S: usize, const O: usize>(
     outputs: [&mut [f32]; O],
     cell: impl Fn([f32; I], [f32; S]) -> ([f32; S], [f32; O]),
 ) {
-    sweep_by::<LONG, I, S, O>(inputs, state, outputs, cell);
-}
-
-/// [`sweep`] in blocks of `B` cells. A short loop over a block can be unrolled cell by cell, and blocks then gathered:
-/// hence long ones, wherever there are cells enough.
-#[inline(always)]
-pub(crate) fn sweep_by<const B: usize, const I: usize, const S: usize, const O: usize>(
-    inputs: [&[f32]; I],
-    state: [&mut [f32]; S],
-    outputs: [&mut [f32]; O],
-    cell: impl Fn([f32; I], [f32; S]) -> ([f32; S], [f32; O]),
-) {
     let mut rows = Rows { inputs, state, outputs };
     let count = rows.count();
     let cell = |inputs, state| {
         let (state, outputs) = cell(inputs, state);
         (state, outputs, [])
     };
-    let long = count / B * B;
-    rows.blocks::<B, 0>(0, long, &mut [], &cell);
+    // A short loop over a block can be unrolled cell by cell, and blocks then gathered: hence long ones, wherever there
+    // are cells enough.
+    let long = count / LONG * LONG;
+    rows.blocks::<LONG, 0>(0, long, &mut [], &cell);
     if long == count {
         return;
     }
     if S == 0 && long > 0 {
         // The last cells, some of them again: without a state they come to the same.
-        rows.blocks::<B, 0>(count - B, count, &mut [], &cell);
+        rows.blocks::<LONG, 0>(count - LONG, count, &mut [], &cell);
     } else {
         rows.blocks::<BLOCK, 0>(long, count, &mut [], &cell);
     }
@@ -89,6 +79,20 @@ pub(crate) fn summed<const I: usize, const S: usize, const O: usize, const R: us
     let mut rows = Rows { inputs, state, outputs };
     let count = rows.count();
     rows.blocks::<BLOCK, R>(0, count, sums, &cell);
+}
+
+/// [`sweep`] over one block.
+#[inline(always)]
+pub(crate) fn block<const I: usize, const O: usize>(
+    inputs: [&[f32; BLOCK]; I],
+    cell: impl Fn([f32; I]) -> [f32; O],
+) -> [[f32; BLOCK]; O] {
+    let mut block = Block::<BLOCK, I, 0, O, 0>::EMPTY;
+    for k in 0..I {
+        block.inputs[k] = *inputs[k];
+    }
+    block.work(&|inputs, []| ([], cell(inputs), []));
+    block.outputs
 }
 
 /// The rows of a sweep.

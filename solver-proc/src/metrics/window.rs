@@ -219,7 +219,7 @@ impl Window {
         for (k, pass) in self.passes.iter().enumerate() {
             let (from, into) = if k % 2 == 0 { (&*odd, &mut *even) } else { (&*even, &mut *odd) };
             let from = if k == 0 { &*columns } else { from };
-            pass.run(self.nx, self.side / 2, *rows as f32, [from, columns], into);
+            pass.run(*rows as f32, [from, columns], into);
         }
     }
 

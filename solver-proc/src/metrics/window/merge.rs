@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::rows::Pair;
-use crate::cells::Buffer;
-use crate::metrics::sweep::{BLOCK, fma, sweep, sweep_by};
+use crate::metrics::sweep::{BLOCK, block, fma, sweep};
 
 /// Groups of columns become groups of more.
 pub(super) struct Pass {
-    /// How much wider the row is than the field: groups that begin left of it.
-    wider: usize,
+    /// Groups of a row, in whole blocks: from the first that reaches into the field.
+    wide: usize,
+    /// Those that neither edge clips, in whole blocks.
+    middle: Range<usize>,
     unions: Unions,
 }
 
@@ -22,19 +23,25 @@ enum Unions {
     Column(Union),
 }
 
+/// Two groups, `shift` columns apart: their shares, and those of the blocks that are not in the middle.
+struct Union {
+    shift: usize,
+    share: Share,
+    ends: Vec<End<2>>,
+}
+
 /// Three groups of `size` columns. Where an edge clips them: the shares of the outer two, and what the
 /// pairs add (first with second, second with third, first with third).
 struct Trio {
     size: usize,
-    tables: [Buffer; 5],
+    ends: Vec<End<5>>,
 }
 
-/// The shares of one union: those in the middle of the field, and those at each column.
-struct Union {
-    shift: usize,
-    middle: Share,
-    parts: Buffer,
-    factors: Buffer,
+/// A block of groups, some of which an edge clips: what each takes of those that it is made of.
+#[repr(align(64))]
+struct End<const TABLES: usize> {
+    tables: [[f32; BLOCK]; TABLES],
+    first: usize,
 }
 
 /// `p` and `k` of a union.
@@ -48,36 +55,32 @@ struct Share {
 pub(super) fn passes(nx: usize, side: usize) -> Vec<Pass> {
     let half = side / 2;
     let inside = |i: usize, size: usize| inside(nx, half, i, size);
-    let union = |wide: usize, before: usize, joins: usize| {
-        let share = |i| Share::of(inside(i, before), inside(i + before, joins));
-        let table = |value: &dyn Fn(Share) -> f32| {
-            let mut cells = Buffer::new(wide, 8);
-            cells.iter_mut().enumerate().for_each(|(i, cell)| *cell = value(share(i)));
-            cells
-        };
-        let middle = Share::of(before, joins);
-        let (parts, factors) = (table(&|share| share.part), table(&|share| share.factor));
-        Union { shift: before, middle, parts, factors }
-    };
     let mut passes = Vec::new();
     let mut size = 1;
-    for factor in factors(side) {
-        let grown = match factor {
+    for growth in factors(side) {
+        let grown = match growth {
             Growth::Twice => 2 * size,
             Growth::Thrice => 3 * size,
             Growth::One => size + 1,
         };
-        let wider = side - grown;
-        let wide = (nx + wider).next_multiple_of(BLOCK);
-        let unions = match factor {
-            Growth::Twice => Unions::Two(union(wide, size, size)),
-            Growth::Thrice => {
-                let counts = |i: usize| [i, i + size, i + 2 * size].map(|i| inside(i, size));
-                Unions::Three(Trio::new(wide, size, counts))
-            }
-            Growth::One => Unions::Column(union(wide, size, 1)),
+        let wide = (nx + side - grown).next_multiple_of(BLOCK);
+        let first = half.next_multiple_of(BLOCK).min(wide);
+        let last = ((half + nx + 1).saturating_sub(grown) / BLOCK * BLOCK).clamp(first, wide);
+        let ends = || (0..first).chain(last..wide).step_by(BLOCK);
+        let union = |joins: usize| Union {
+            shift: size,
+            share: Share::of(size, joins),
+            ends: ends().map(|first| End::clipped(first, size, joins, inside)).collect(),
         };
-        passes.push(Pass { wider, unions });
+        let unions = match growth {
+            Growth::Twice => Unions::Two(union(size)),
+            Growth::Thrice => {
+                let ends = ends().map(|first| End::of_three(first, size, inside)).collect();
+                Unions::Three(Trio { size, ends })
+            }
+            Growth::One => Unions::Column(union(1)),
+        };
+        passes.push(Pass { wide, middle: first..last, unions });
         size = grown;
     }
     passes
@@ -92,94 +95,127 @@ impl Pass {
     /// Merges the groups `from` the pass before, or with single columns, `into` those of this pass; every
     /// column has so many rows.
     #[inline(always)]
-    pub(super) fn run(
-        &self,
-        nx: usize,
-        half: usize,
-        rows: f32,
-        [from, columns]: [&Pair; 2],
-        into: &mut Pair,
-    ) {
-        let wide = (nx + self.wider).next_multiple_of(BLOCK);
-        let grown = 2 * half + 1 - self.wider;
-        // Groups that neither edge clips; the others, in blocks of their own, have shares of their own.
-        let first = half.next_multiple_of(BLOCK).min(wide);
-        let last = (half + nx + 1).saturating_sub(grown).min(wide.saturating_sub(BLOCK)).max(first);
-        for (range, middle) in [(0..first, false), (first..last, true), (last..wide, false)] {
-            self.part(range, middle, rows, [from, columns], into);
+    pub(super) fn run(&self, rows: f32, [from, columns]: [&Pair; 2], into: &mut Pair) {
+        let [mean, squares] = into.both();
+        let out = [&mut mean[..self.wide], &mut squares[..self.wide]];
+        match &self.unions {
+            Unions::Two(union) => union.run(&self.middle, rows, [from, from], out),
+            Unions::Column(union) => union.run(&self.middle, rows, [from, columns], out),
+            Unions::Three(trio) => trio.run(&self.middle, rows, from, out),
         }
     }
+}
 
-    /// The groups of a range, of columns with so many rows; `middle` says that all groups are whole.
+impl Trio {
     #[inline(always)]
-    fn part(
-        &self,
-        range: Range<usize>,
-        middle: bool,
-        rows: f32,
-        [from, columns]: [&Pair; 2],
-        into: &mut Pair,
-    ) {
-        let [m, s] = [&from.first[range.clone()], &from.second[range.clone()]];
-        let out = [&mut into.first[range.clone()], &mut into.second[range.clone()]];
-        let (pair, union) = match &self.unions {
-            Unions::Two(union) => (from, union),
-            Unions::Column(union) => (columns, union),
-            Unions::Three(trio) => {
-                let [one, two] = [trio.size, 2 * trio.size];
-                let (a, b) = (from.first.at(&range, one), from.second.at(&range, one));
-                let (c, d) = (from.first.at(&range, two), from.second.at(&range, two));
-                if middle {
-                    let count = rows * trio.size as f32;
-                    sweep(
-                        [m, s, a, b, c, d],
-                        [],
-                        out,
-                        #[inline(always)]
-                        |[m, s, a, b, c, d], []| ([], unite_alike(count, [m, a, c], s + b + d)),
-                    );
-                } else {
-                    let table = |k: usize| &trio.tables[k][range.clone()];
-                    let [p, q, f, g, h] = [table(0), table(1), table(2), table(3), table(4)];
-                    sweep_by::<BLOCK, _, _, _>(
-                        [m, s, a, b, c, d, p, q, f, g, h],
-                        [],
-                        out,
-                        #[inline(always)]
-                        |[m, s, a, b, c, d, p, q, f, g, h], []| {
-                            let factors = [f * rows, g * rows, h * rows];
-                            ([], unite_three([p, q], factors, [m, a, c], s + b + d))
-                        },
-                    );
-                }
-                return;
-            }
-        };
-        let shift = union.shift;
-        let (a, b) = (pair.first.at(&range, shift), pair.second.at(&range, shift));
-        if middle {
-            let share = union.middle.times(rows);
-            sweep(
-                [m, s, a, b],
-                [],
-                out,
+    fn run(&self, middle: &Range<usize>, rows: f32, from: &Pair, into: [&mut [f32]; 2]) {
+        let [m, s] = from.parts();
+        let [mean, squares] = into;
+        let [one, two] = [self.size, 2 * self.size];
+        let count = rows * self.size as f32;
+        sweep(
+            [
+                part(m, middle, 0),
+                part(m, middle, one),
+                part(m, middle, two),
+                part(s, middle, 0),
+                part(s, middle, one),
+                part(s, middle, two),
+            ],
+            [],
+            [&mut mean[middle.clone()], &mut squares[middle.clone()]],
+            #[inline(always)]
+            |[a, b, c, p, q, r], []| ([], unite_alike(count, [a, b, c], p + q + r)),
+        );
+        for end in &self.ends {
+            let at = end.first;
+            let [p, q, f, g, h] = &end.tables;
+            let united = block(
+                [
+                    one_block(m, at),
+                    one_block(m, at + one),
+                    one_block(m, at + two),
+                    one_block(s, at),
+                    one_block(s, at + one),
+                    one_block(s, at + two),
+                    p,
+                    q,
+                    f,
+                    g,
+                    h,
+                ],
                 #[inline(always)]
-                |[m, s, a, b], []| ([], share.unite([m, s], [a, b])),
-            );
-        } else {
-            let [p, f] = union.tables(&range);
-            sweep_by::<BLOCK, _, _, _>(
-                [m, s, a, b, p, f],
-                [],
-                out,
-                #[inline(always)]
-                |[m, s, a, b, part, factor], []| {
-                    let share = Share { part, factor }.times(rows);
-                    ([], share.unite([m, s], [a, b]))
+                |[a, b, c, x, y, z, p, q, f, g, h]| {
+                    unite_three([p, q], [f * rows, g * rows, h * rows], [a, b, c], x + y + z)
                 },
             );
+            [*one_block_mut(mean, at), *one_block_mut(squares, at)] = united;
         }
     }
+}
+
+impl Union {
+    #[inline(always)]
+    fn run(
+        &self,
+        middle: &Range<usize>,
+        rows: f32,
+        [from, joins]: [&Pair; 2],
+        into: [&mut [f32]; 2],
+    ) {
+        let ([m, s], [a, b]) = (from.parts(), joins.parts());
+        let [mean, squares] = into;
+        let share = self.share.times(rows);
+        sweep(
+            [
+                part(m, middle, 0),
+                part(s, middle, 0),
+                part(a, middle, self.shift),
+                part(b, middle, self.shift),
+            ],
+            [],
+            [&mut mean[middle.clone()], &mut squares[middle.clone()]],
+            #[inline(always)]
+            |[m, s, a, b], []| ([], share.unite([m, s], [a, b])),
+        );
+        for end in &self.ends {
+            let at = end.first;
+            let [parts, factors] = &end.tables;
+            let united = block(
+                [
+                    one_block(m, at),
+                    one_block(s, at),
+                    one_block(a, at + self.shift),
+                    one_block(b, at + self.shift),
+                    parts,
+                    factors,
+                ],
+                #[inline(always)]
+                |[m, s, a, b, part, factor]| {
+                    Share { part, factor }.times(rows).unite([m, s], [a, b])
+                },
+            );
+            [*one_block_mut(mean, at), *one_block_mut(squares, at)] = united;
+        }
+    }
+}
+
+/// The groups of a range, `shift` further.
+#[inline(always)]
+fn part<'a>(row: &'a [f32], range: &Range<usize>, shift: usize) -> &'a [f32] {
+    &row[range.start + shift..range.end + shift]
+}
+
+/// A block of groups.
+#[inline(always)]
+fn one_block(row: &[f32], first: usize) -> &[f32; BLOCK] {
+    &row[first..].as_chunks().0[0]
+}
+
+/// A block of groups.
+#[inline(always)]
+fn one_block_mut(row: &mut [f32], first: usize) -> &mut [f32; BLOCK] {
+    &mut row[first..].as_chunks_mut().0[0]
 }
 
 /// Mean and sum of squares of the union of three groups of `count` cells each, from their means and
@@ -208,27 +244,35 @@ fn unite_three(
     [fma(p, l, fma(q, r, b)), fma(outer * apart, apart, squares)]
 }
 
-impl Trio {
-    /// The shares of three groups of `size` columns; `counts` has the columns inside of the field.
-    fn new(wide: usize, size: usize, counts: impl Fn(usize) -> [usize; 3]) -> Self {
-        let mut tables: [Buffer; 5] = std::array::from_fn(|_| Buffer::new(wide, 8));
-        for i in 0..wide {
-            let [a, b, c] = counts(i).map(|count| count as f64);
-            let share = |value: f64| if a + b + c > 0.0 { value / (a + b + c) } else { 0.0 };
-            let values = [share(a), share(c), share(a * b), share(b * c), share(a * c)];
-            for (table, value) in tables.iter_mut().zip(values) {
-                table[i] = value as f32;
-            }
-        }
-        Self { size, tables }
+impl End<2> {
+    /// The block from group `first` on, where `size` columns are joined by as many as `joins` that follow; `inside` has the
+    /// columns of a group that are in the field.
+    fn clipped(
+        first: usize,
+        size: usize,
+        joins: usize,
+        inside: impl Fn(usize, usize) -> usize,
+    ) -> Self {
+        let share = |l| Share::of(inside(first + l, size), inside(first + l + size, joins));
+        let shares: [Share; BLOCK] = std::array::from_fn(share);
+        Self { tables: [shares.map(|share| share.part), shares.map(|share| share.factor)], first }
     }
 }
 
-impl Union {
-    /// Shares of the groups in a range.
-    #[inline(always)]
-    fn tables(&self, range: &Range<usize>) -> [&[f32]; 2] {
-        [&self.parts[range.clone()], &self.factors[range.clone()]]
+impl End<5> {
+    /// The block from group `first` on, made of three groups of `size` columns.
+    fn of_three(first: usize, size: usize, inside: impl Fn(usize, usize) -> usize) -> Self {
+        let mut tables = [[0.0; BLOCK]; 5];
+        for l in 0..BLOCK {
+            let counts = [0, size, 2 * size].map(|shift| inside(first + l + shift, size));
+            let [a, b, c] = counts.map(|count| count as f64);
+            let share = |value: f64| if a + b + c > 0.0 { value / (a + b + c) } else { 0.0 };
+            let values = [share(a), share(c), share(a * b), share(b * c), share(a * c)];
+            for (table, value) in tables.iter_mut().zip(values) {
+                table[l] = value as f32;
+            }
+        }
+        Self { tables, first }
     }
 }
 
