@@ -464,7 +464,10 @@ fn medium(topology: &Topology) -> Medium {
 fn start(wave: &mut Wave, sources: &[Source]) {
     let rest = vec![0.0; wave.grid().cells()];
     let mut density = rest.clone();
-    sources.iter().for_each(|source| source.density_at_start(wave, &mut density));
+    // A recording is silent before its first tick.
+    sources
+        .iter()
+        .for_each(|source| source.add_density(source.signal(0.0, 0.0), wave, &mut density));
     wave.start(&rest, &rest, &density);
 }
 

@@ -64,7 +64,9 @@ enum Reason {
     Empty,
     #[error("it ends too early: {expected} bytes of values are announced")]
     Short { expected: usize },
-    #[error("its value at {at:?} is {value}; a field has finite values")]
+    #[error(
+        "its value at {at:?} is {value}; a field has finite values: numpy.nan_to_num(a) replaces the others"
+    )]
     NotFinite { at: Vec<usize>, value: f64 },
 }
 
@@ -146,8 +148,11 @@ const _: () = assert!(cfg!(target_endian = "little"), "values are stored as they
 
 fn read(input: &mut impl Read) -> Result<Array, Reason> {
     let mut head = [0; 8];
-    if input.read_exact(&mut head).is_err() || head[..6] != *MAGIC {
-        return Err(Reason::Magic);
+    match input.read_exact(&mut head) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error.into()),
+        Err(_) => return Err(Reason::Magic),
+        Ok(()) if head[..6] != *MAGIC => return Err(Reason::Magic),
+        Ok(()) => {}
     }
     let bytes = match head[6] {
         1 => usize::from(u16::from_le_bytes(take(input)?)),
@@ -158,7 +163,7 @@ fn read(input: &mut impl Read) -> Result<Array, Reason> {
         return Err(Reason::Header("it is too long"));
     }
     let mut text = vec![0; bytes];
-    input.read_exact(&mut text)?;
+    whole(input, &mut text)?;
     let text = String::from_utf8(text).map_err(|_| Reason::Header("it is no text"))?;
     let descr = value(&text, "'descr':")?.trim_matches(['\'', '"']).to_owned();
     if value(&text, "'fortran_order':")? != "False" {
@@ -193,8 +198,16 @@ fn read(input: &mut impl Read) -> Result<Array, Reason> {
 
 fn take<const N: usize>(input: &mut impl Read) -> Result<[u8; N], Reason> {
     let mut bytes = [0; N];
-    input.read_exact(&mut bytes)?;
+    whole(input, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Fills `bytes` with what follows of the header.
+fn whole(input: &mut impl Read, bytes: &mut [u8]) -> Result<(), Reason> {
+    input.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Reason::Header("the file ends within it"),
+        _ => Reason::Io(error),
+    })
 }
 
 /// Grows with what is really there: a header may announce anything.
@@ -272,6 +285,8 @@ mod tests {
     fn what_is_no_field_is_refused_by_name() {
         let four = 1.0f32.to_le_bytes();
         assert!(refused(b"hello").contains("does not begin like a .npy file"));
+        let cut = &file("<f4", "False", "(1, 1)", &four)[..40];
+        assert!(refused(cut).contains("the file ends within it"));
         assert!(refused(&file(">f4", "False", "(1, 1)", &four)).contains("big-endian (>f4)"));
         assert!(refused(&file("<i8", "False", "(1, 1)", &four)).contains("values are <i8"));
         assert!(refused(&file("<f4", "True", "(1, 1)", &four)).contains("Fortran order"));
@@ -286,6 +301,8 @@ mod tests {
         let told = refused(&file("<f4", "False", "(2, 1)", &not_finite));
         assert!(told.contains("[1, 0] is NaN"), "{told}");
         let folder = tempfile::tempdir().unwrap();
+        let told = Array::read(folder.path()).unwrap_err().to_string();
+        assert!(told.contains("directory"), "{told}");
         let path = folder.path().join("three.npy");
         std::fs::write(&path, file("<f4", "False", "(1, 1, 1)", &four)).unwrap();
         assert_eq!(Array::read(&path).unwrap().shape, [1, 1, 1]);

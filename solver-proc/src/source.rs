@@ -15,7 +15,9 @@ use crate::wave::Wave;
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum SourceError {
     /// Outside the field.
-    #[error("source \"{name}\" at {at:?} is outside the field of {nx} x {ny} cells")]
+    #[error(
+        "source \"{name}\" at {at:?} is outside the field of {nx} x {ny} cells, which begin at [0, 0]; move it inwards"
+    )]
     Outside {
         /// Its name.
         name: String,
@@ -159,16 +161,12 @@ impl Source {
         }
     }
 
-    /// Adds the source density at the start of time to `density`, for a start of second order.
-    /// A recording is silent before its first tick.
-    pub fn density_at_start<T: Real>(&self, wave: &Wave<T>, density: &mut [T]) {
-        if matches!(self.signal, Signal::Recorded(_)) {
-            return;
-        }
+    /// Adds the source density of a signal to `density`, for a start of second order: that of the start.
+    pub fn add_density<T: Real>(&self, signal: f64, wave: &Wave<T>, density: &mut [T]) {
         let (nx, dt) = (wave.grid().nx, wave.medium().dt);
         for (cell, weight) in &self.cells {
             let a = 0.5 * wave.gamma_at(cell % nx, cell / nx) * dt;
-            let pushed = weight * (1.0 + a) / (dt * dt) * self.signal(0.0, 0.0);
+            let pushed = weight * (1.0 + a) / (dt * dt) * signal;
             density[*cell] = density[*cell] + T::from_f64(pushed);
         }
     }

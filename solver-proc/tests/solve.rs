@@ -115,16 +115,52 @@ fn without_a_device_the_error_says_what_to_install() {
     assert!(told.contains("no Vulkan device") && told.contains("mesa-vulkan-drivers"), "{told}");
 }
 
-/// A run is continued from its last two levels.
+/// A run is continued from its last two levels, and the sources where they were.
 #[test]
 fn a_run_goes_on_where_another_ended() {
     let folder = with_noise(33, 40);
     let folder = folder.path();
+    let rows: String = (0..50).map(|k| format!("{}\n", (0.3 * f64::from(k)).sin())).collect();
+    std::fs::write(folder.join("signal.csv"), format!("x\n{rows}")).unwrap();
     let run = "--gamma 0.02 --boundary neumann --feedback sine-gordon:0.5 --dtype f64 --dt 0.5";
-    solved(folder, &format!("--init u0.npy {run} --steps 50 --out whole.npy"));
-    solved(folder, &format!("--init u0.npy {run} --steps 20 --out a.npy --out-previous b.npy"));
-    solved(folder, &format!("--init a.npy --previous b.npy {run} --steps 30 --out parts.npy"));
-    assert!(bytes(folder, "parts.npy") == bytes(folder, "whole.npy"));
+    let sources = "--source at=20:20,frequency=0.05,phase=1 --source at=9:9,csv=signal.csv,column=x \
+                   --source at=5:30,ricker=0.1";
+    for (sources, from) in [("", ""), (sources, "--start-step 20")] {
+        let run = format!("{run} {sources}");
+        let whole = "--every 15 --out-prefix w --out whole.npy";
+        solved(folder, &format!("--init u0.npy {run} --steps 50 {whole}"));
+        let half = "--out a.npy --out-previous b.npy";
+        solved(folder, &format!("--init u0.npy {run} --steps 20 {half}"));
+        let rest = format!("--previous b.npy {run} {from} --steps 30 --every 15 --out-prefix p");
+        solved(folder, &format!("--init a.npy {rest} --out parts.npy"));
+        assert!(bytes(folder, "parts.npy") == bytes(folder, "whole.npy"), "{sources}");
+        if !from.is_empty() {
+            assert!(bytes(folder, "p-00000045.npy") == bytes(folder, "w-00000045.npy"));
+        }
+    }
+    let (_, told) =
+        refused(folder, &format!("--init a.npy --previous b.npy {run} {sources} --steps 1"));
+    assert!(told.contains("--start-step N"), "{told}");
+}
+
+/// The same signal, computed and recorded, makes the same wave from its first step on.
+#[test]
+fn a_recording_acts_as_what_it_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_field(&folder.join("u0.npy"), 41, &[0.0f64; 41 * 41]).unwrap();
+    let (dt, frequency) = (0.5, 0.04);
+    let cosine = |k: i32| (std::f64::consts::TAU * frequency * dt * f64::from(k)).cos();
+    let rows: String = (0..200).map(|k| format!("{:e}\n", cosine(k))).collect();
+    std::fs::write(folder.join("signal.csv"), format!("x\n{rows}")).unwrap();
+    let run = format!("--init u0.npy --boundary absorbing --dt {dt} --steps 200 --source at=20:20");
+    let phase = std::f64::consts::FRAC_PI_2;
+    solved(folder, &format!("{run},frequency={frequency},phase={phase} --out computed.npy"));
+    solved(folder, &format!("{run},csv=signal.csv,column=x --out recorded.npy"));
+    let field = |name: &str| Array::read_field(&folder.join(name)).unwrap().1.cast::<f64>();
+    let (computed, recorded) = (field("computed.npy"), field("recorded.npy"));
+    assert!(computed.iter().any(|u| u.abs() > 0.1));
+    assert!(computed.iter().zip(&recorded).all(|(a, b)| (a - b).abs() < 1e-12));
 }
 
 /// The document, the precision, the energy, held edges, and a velocity.
@@ -157,6 +193,18 @@ fn the_summary_says_what_happened() {
 fn what_cannot_be_solved_is_refused_by_name() {
     let folder = with_noise(24, 16);
     let folder = folder.path();
+    for (words, reason) in [
+        ("--dt -0.1", "time step -0.1 is unusable"),
+        ("--gamma -1", "damping -1 is unusable"),
+        ("--dy 1e-300", "no time step is stable with --c 1, --dx 1, --dy 0"),
+        ("--source at=99:3,ricker=1", "move it inwards"),
+    ] {
+        let (_, told) = refused(folder, &format!("--init u0.npy --steps 1 {words}"));
+        assert!(told.contains(reason), "{told}");
+    }
+    write_field(&folder.join("huge.npy"), 2, &[1e300f64; 4]).unwrap();
+    let (_, told) = refused(folder, "--init huge.npy --dtype f32 --steps 0");
+    assert!(told.contains("huge.npy: value 0 is beyond single precision"), "{told}");
     let (code, told) = refused(folder, "--init u0.npy --steps 1 --dt 0.8");
     assert_eq!(code, 1);
     assert!(told.contains("is unstable") && told.contains("use --dt of at most 0.7071"), "{told}");

@@ -9,6 +9,9 @@ use solver_proc::feedback::Feedback;
 use solver_proc::wave::Tiling;
 use solver_proc::workers::Workers;
 
+/// Most steps: so many are counted exactly in double precision.
+const STEPS_MAX: u64 = 1 << 52;
+
 /// Solves `u_tt = c^2 lap u - gamma u_t + f(u) + s` on a grid, from .npy arrays to .npy arrays.
 #[derive(Debug, Parser)]
 #[command(name = "runtime solve", version, long_version = KERNELS.as_str(), after_help = AFTER_HELP, max_term_width = 100)]
@@ -26,22 +29,26 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SOURCE", value_parser = source)]
     pub(crate) source: Vec<SourceSection>,
     /// Steps
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=STEPS_MAX))]
     pub(crate) steps: u64,
+    /// Steps that were taken before: where the sources' clock, the rows of their recordings and the
+    /// names of files begin [default: 0; --previous with --source has none]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=STEPS_MAX))]
+    pub(crate) start_step: Option<u64>,
     /// Wave speed in length units per time unit
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) c: f64,
     /// Spacing along x
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) dx: f64,
     /// Spacing along y [default: as along x]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) dy: Option<f64>,
     /// Time step [default: 0.7 of the largest stable one]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) dt: Option<f64>,
     /// Damping in 1 per time unit
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) gamma: f64,
     /// What the edges do
     #[arg(long, value_enum, default_value = "dirichlet")]
@@ -50,7 +57,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20, value_name = "CELLS")]
     pub(crate) sponge_width: usize,
     /// Peak extra damping of the sponge in 1 per time unit
-    #[arg(long, default_value_t = 0.5, value_name = "RATE")]
+    #[arg(long, default_value_t = 0.5, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) sponge_damping: f64,
     /// Nonlinear term: none, sine-gordon:K, phi4:K:UMAX, relu:K:THRESHOLD:LIMIT
     #[arg(long, default_value = "none", value_parser = feedback)]
@@ -186,10 +193,14 @@ fn source(words: &str) -> Result<SourceSection, String> {
         scale: Scale::None,
         ..SourceSection::default()
     };
-    let mut placed = false;
+    let mut keys = Vec::new();
     for word in words.split(',') {
         let (key, value) =
             word.split_once('=').ok_or_else(|| format!("`{word}` is not KEY=VALUE"))?;
+        if keys.contains(&key) {
+            return Err(format!("`{key}` is given twice"));
+        }
+        keys.push(key);
         let whole = |value: &str| {
             value.parse::<u32>().map_err(|_| format!("`{value}` is not a number of cells"))
         };
@@ -197,10 +208,9 @@ fn source(words: &str) -> Result<SourceSection, String> {
             "at" => {
                 let (x, y) = value.split_once(':').ok_or("at is X:Y, such as at=64:64")?;
                 section.at = [whole(x)?, whole(y)?];
-                placed = true;
             }
             "frequency" => section.frequency = Some(number(value)?),
-            "ricker" => section.ricker = Some(number(value)?),
+            "ricker" => section.ricker = Some(number(value)?).filter(|frequency| *frequency > 0.0),
             "csv" => section.csv = Some(value.into()),
             "column" => section.column = Some(value.into()),
             "amplitude" => section.amplitude = number(value)?,
@@ -213,7 +223,26 @@ fn source(words: &str) -> Result<SourceSection, String> {
             }
         }
     }
-    if placed { Ok(section) } else { Err("it has no place: at=X:Y".into()) }
+    if section.ricker.is_none() && keys.contains(&"ricker") {
+        return Err("ricker is a frequency above 0; its pulse peaks at 1.2/ricker".into());
+    }
+    if section.csv.is_some() != section.column.is_some() {
+        return Err("a recording is both: csv=FILE and column=NAME".into());
+    }
+    if !keys.contains(&"at") {
+        return Err("it has no place: at=X:Y".into());
+    }
+    match [section.frequency.is_some(), section.ricker.is_some(), section.csv.is_some()]
+        .into_iter()
+        .filter(|given| *given)
+        .count()
+    {
+        0 => Err("it has no signal: frequency=F, ricker=F, or csv=FILE,column=NAME".into()),
+        1 => Ok(section),
+        _ => Err("it has more than one signal: give one of frequency, ricker and csv; a place may have several \
+                  sources"
+            .into()),
+    }
 }
 
 #[cfg(test)]
@@ -239,5 +268,10 @@ mod tests {
         assert_eq!((section.at, section.frequency, section.radius), ([3, 4], Some(0.1), 2));
         assert!(source("frequency=0.1").unwrap_err().contains("no place"));
         assert!(source("at=3:4,speed=1").unwrap_err().contains("`speed` is unknown"));
+        assert!(source("at=3:4").unwrap_err().contains("no signal"));
+        assert!(source("at=3:4,at=5:6,ricker=1").unwrap_err().contains("`at` is given twice"));
+        assert!(source("at=3:4,ricker=0").unwrap_err().contains("above 0"));
+        assert!(source("at=3:4,csv=a.csv").unwrap_err().contains("column=NAME"));
+        assert!(source("at=3:4,ricker=1,frequency=1").unwrap_err().contains("more than one"));
     }
 }

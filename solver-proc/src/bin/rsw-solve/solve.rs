@@ -115,9 +115,23 @@ fn solve<'a, T: Real>(
     let [nx, ny] = size;
     let grid = Grid::new(nx, ny, options.dx, options.dy.unwrap_or(options.dx))?;
     let medium = medium(options, &grid);
+    if options.dt.is_none() && medium.dt.is_nan() | (medium.dt <= 0.0) {
+        return Err(format!(
+            "no time step is stable with --c {}, --dx {}, --dy {} and this --feedback: the largest one is {} in double \
+             precision; scale the units of length and time",
+            options.c, grid.dx, grid.dy, medium.dt
+        )
+        .into());
+    }
     let mut wave: Wave<T> =
         Wave::new(grid, medium).map_err(|error| error.to_string().replace("field.dt", "--dt"))?;
-    let sources = options
+    if options.previous.is_some() && !options.source.is_empty() && options.start_step.is_none() {
+        return Err("--previous goes on from steps that were taken before, and --source must know how many: add \
+                    --start-step N, the number of them, or --start-step 0 to begin the sources anew"
+            .into());
+    }
+    let begin = options.start_step.unwrap_or(0);
+    let mut sources = options
         .source
         .iter()
         .zip(1..)
@@ -126,18 +140,20 @@ fn solve<'a, T: Real>(
             Source::new(&named, &wave, &mut Tables::default(), 1)
         })
         .collect::<Result<Vec<Source>, _>>()?;
-    start(&mut wave, options, size, &init.cast::<T>(), &sources)?;
+    let t = begin_step(&mut sources, begin, medium.dt);
+    start(&mut wave, options, size, &cast::<T>(&options.init, init)?, &sources, t)?;
     let call = options.every.unwrap_or(options.steps).clamp(1, CALL_STEPS_MAX);
     wave.tile(options.tile, call as usize, workers);
     let feeds = Feeds::new(&sources, size, call as usize);
     let backend = open(&wave, &feeds)?;
     let kernel = backend.kernel(&wave);
-    let mut run = Run { feeds, backend, wave, sources, done: 0, elapsed: Duration::ZERO };
+    let mut run = Run { feeds, backend, wave, sources, done: begin, elapsed: Duration::ZERO };
+    let end = begin + options.steps;
     let mut meter = EnergyMeter::new(ny);
     let first = meter.measure(&run.wave, workers);
-    while run.done < options.steps {
+    while run.done < end {
         let to_frame = options.every.map_or(u64::MAX, |every| every - run.done % every);
-        run.advance(call.min(to_frame).min(options.steps - run.done))?;
+        run.advance(call.min(to_frame).min(end - run.done))?;
         if let (Some(every), Some(prefix)) = (options.every, &options.out_prefix)
             && run.done.is_multiple_of(every)
         {
@@ -180,13 +196,27 @@ fn medium(options: &Options, grid: &Grid) -> Medium {
     Medium { dt, ..medium }
 }
 
-/// The first two levels: from a velocity, from the level before, or at rest.
+/// The values of a file in the precision of the run.
+fn cast<T: Real>(path: &Path, values: &Values) -> Result<Vec<T>, Failure> {
+    let cells: Vec<T> = values.cast();
+    match cells.iter().position(|cell| !cell.to_f64().is_finite()) {
+        None => Ok(cells),
+        Some(cell) => Err(format!(
+            "{}: value {cell} is beyond single precision; add --dtype f64, or scale the field",
+            path.display()
+        )
+        .into()),
+    }
+}
+
+/// The first two levels, at time `t`: from a velocity, from the level before, or at rest.
 fn start<T: Real>(
     wave: &mut Wave<T>,
     options: &Options,
     size: [usize; 2],
     u0: &[T],
     sources: &[Source],
+    t: f64,
 ) -> Result<(), Failure> {
     let like_init = |path: &Path| -> Result<Vec<T>, Failure> {
         let (found, values) = Array::read_field(path)?;
@@ -198,7 +228,7 @@ fn start<T: Real>(
             )
             .into());
         }
-        Ok(values.cast())
+        cast(path, &values)
     };
     if let Some(path) = &options.previous {
         wave.resume(u0, &like_init(path)?);
@@ -208,7 +238,7 @@ fn start<T: Real>(
     let velocity = options.velocity.as_deref().map(like_init).transpose()?;
     let mut density = zero.clone();
     for source in sources {
-        source.density_at_start(wave, &mut density);
+        source.add_density(source.signal(t, 1.0), wave, &mut density);
     }
     wave.start(u0, velocity.as_deref().unwrap_or(&zero), &density);
     Ok(())
@@ -222,6 +252,13 @@ fn workers(options: &Options, cells: usize) -> Result<Workers, Failure> {
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     Ok(Workers::new(Arc::new(pool)))
+}
+
+/// Readies the sources for a step, and says when it is. A recording has one sample a step.
+fn begin_step(sources: &mut [Source], step: u64, dt: f64) -> f64 {
+    let t = step as f64 * dt;
+    sources.iter_mut().for_each(|source| source.begin_tick(step + 1, t));
+    t
 }
 
 /// A wave on its way.
@@ -239,9 +276,7 @@ impl<T: Real> Run<'_, T> {
     fn advance(&mut self, count: u64) -> Result<(), Failure> {
         let dt = self.wave.medium().dt;
         for step in 0..count {
-            let t = (self.done + step) as f64 * dt;
-            // A recording has one sample a step.
-            self.sources.iter_mut().for_each(|source| source.begin_tick(self.done + step + 1, t));
+            let t = begin_step(&mut self.sources, self.done + step, dt);
             self.feeds.set(step as usize, self.sources.iter().map(|source| source.signal(t, 1.0)));
         }
         let begun = Instant::now();
