@@ -17,9 +17,9 @@ const BLOCKS_SUMMED: usize = 16;
 ///
 /// Differences and short sums of products in the precision of the wave, the rest in double precision;
 /// one order of operations at every width of vectors. A lane begins at [`Real::FLOOR`], which is taken off exactly
-/// at the end: a product that is added by a fused operation is rounded together with it, so that no wave front ends
-/// in slow subnormal numbers. So products far below 2^-100 are nothing in single precision: a wave whose values stay
-/// below 1e-18 has no energy, and beyond 1e19 it has an infinite one.
+/// at the end, in double precision: a product that is added by a fused operation is rounded together with it, so that no
+/// wave front ends in slow subnormal numbers. Products far below it are nothing: in single precision the sums are right
+/// for differences from 1e-19 to 1e18, and beyond 1e19 they are infinite.
 pub(crate) struct WaveSums {
     lanes: [[f64; WIDE / 4]; 3],
 }
@@ -103,13 +103,12 @@ impl WaveSums {
     fn take<T: Real>(&mut self, lanes: &[[T; WIDE]; 3]) {
         const QUARTER: usize = WIDE / 4;
         // Exact.
-        let four_floors = (T::FLOOR + T::FLOOR) + (T::FLOOR + T::FLOOR);
+        let four_floors = 4.0 * T::FLOOR.to_f64();
         for k in 0..3 {
             for l in 0..QUARTER {
                 let first = lanes[k][l] + lanes[k][QUARTER + l];
                 let second = lanes[k][2 * QUARTER + l] + lanes[k][3 * QUARTER + l];
-                let sum = (first + second) - four_floors;
-                self.lanes[k][l] += sum.to_f64();
+                self.lanes[k][l] += (first + second).to_f64() - four_floors;
             }
         }
     }
@@ -198,10 +197,14 @@ mod tests {
 
     #[test]
     fn products_of_a_faint_wave_are_not_lost_in_subnormals() {
+        for scale in [1e18f32, 1.0, 1e-10, 1e-16, 1e-18, 1e-19] {
+            let (new, old) = (vec![3.0 * scale; 130], vec![scale; 130]);
+            let [moved, down, along] = products([&new, &old], [&new, &old]);
+            assert_eq!([down, along], [0.0, 0.0]);
+            let exact = 130.0 * (2.0 * f64::from(scale)).powi(2);
+            assert!((moved / exact - 1.0).abs() < 1e-6, "{scale}: {moved}, {exact}");
+        }
         let (new, old) = (vec![3e-18f32; 130], vec![1e-18f32; 130]);
-        let [moved, down, along] = products([&new, &old], [&new, &old]);
-        assert_eq!([down, along], [0.0, 0.0]);
-        assert!((moved / (130.0 * 4e-36) - 1.0).abs() < 0.02, "{moved}");
         let [new, old] =
             [new, old].map(|row| row.iter().map(|v| f64::from(*v) * 1e-120).collect::<Vec<_>>());
         let [moved, _, _] = products([&new, &old], [&new, &old]);

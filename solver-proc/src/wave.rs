@@ -1,4 +1,4 @@
-//! The wave: `u_tt = c^2 lap u - gamma u_t + s` by leapfrog, in place, in single precision.
+//! The wave: `u_tt = c^2 lap u - gamma u_t + f(u) + s` by leapfrog, in place, in single or double precision.
 //!
 //! With `a = gamma dt/2` and the centred damping of science section 4.1,
 //! `(1+a) u+ = 2u - (1-a) u- + dt^2 (c^2 lap u + s)`, evaluated as

@@ -305,16 +305,42 @@ fn what_cannot_be_measured_is_refused_by_name() {
         ("u.npy v.npy", "v.npy: its field has 4 x 16 cells, those before it 8 x 8"),
         ("big.npy", "big.npy: value 0 is beyond 1e12"),
         ("u.npy --threshold q:2", "threshold"),
-        ("u.npy --window 4", "window"),
-        ("u.npy --tile 3", "tile"),
+        ("u.npy --window 4", "--window = 4"),
+        ("u.npy --tile 3", "--tile = 3"),
         ("u.npy --boxes 64:2", "no power of two"),
         ("u.npy --frame-seconds 0", "--frame-seconds"),
         ("u.npy --frame-seconds 1e-50", "--frame-seconds"),
+        ("u.npy --frame-seconds -1", "--frame-seconds"),
         ("u.npy --threshold 1e39", "threshold"),
         ("u.npy --params none.toml", "none.toml: there is no such file"),
     ] {
         let told = refused(folder, words);
         assert!(told.contains(why), "{words}: {told}");
+    }
+}
+
+/// Double precision is taken where single holds what varies, and refused where it does not.
+#[test]
+fn what_single_precision_does_not_hold_is_refused() {
+    let wave: Vec<f64> = noise(64, 2).into_iter().map(f64::from).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (offset, scale, taken) in [
+        (0.0, 1.0, true),
+        (0.1, 0.0, true),
+        (1.0, 1e-3, true),
+        (1e6, 0.1, false),
+        (1e8, 1.0, false),
+        (0.0, 1e-60, false),
+    ] {
+        let cells: Vec<f64> = wave.iter().map(|u| offset + scale * u).collect();
+        write_field(&folder.path().join("u.npy"), 8, &cells).unwrap();
+        if taken {
+            analyzed(folder.path(), "u.npy");
+        } else {
+            let told = refused(folder.path(), "u.npy");
+            assert!(told.contains("u.npy: field 0: its values scatter by"), "{told}");
+            assert!(told.contains("take the offset off or scale it"), "{told}");
+        }
     }
 }
 

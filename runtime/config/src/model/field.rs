@@ -64,7 +64,7 @@ impl Default for FieldSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Boundary {
-    /// u = 0.
+    /// The edges keep what they have: 0, from rest.
     Dirichlet,
     /// Mirror.
     Neumann,

@@ -24,7 +24,8 @@ pub(crate) fn run(options: &Options) -> Result<Document, Failure> {
     }
     let [nx, ny] = frames.size();
     let workers = Workers::single()?;
-    let mut meter = Meter::new(nx, ny, &section, frame_seconds, Kept::ALL)?;
+    let mut meter = Meter::new(nx, ny, &section, frame_seconds, Kept::ALL)
+        .map_err(|error| options.in_flags(&error))?;
     // A single field has no frequencies.
     let mut bands = match bands.is_empty() || frames.is_one() {
         true => None,

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use solver_proc::engine::MAGNITUDE_MAX;
-use solver_proc::npy::Array;
+use solver_proc::npy::{Array, Values};
 
 use crate::Failure;
+
+/// Largest share of the scatter of a field that rounding to single precision may scatter it further.
+const ROUNDING_MAX: f64 = 1e-3;
 
 /// Fields of one size, none of them diverged.
 pub(crate) struct Frames<'a> {
@@ -93,5 +96,31 @@ fn read(file: &Path) -> Result<([usize; 2], usize, Vec<f32>), Failure> {
         )
         .into());
     }
+    if let Values::Double(exact) = &array.values {
+        let fields = exact.chunks(size[0] * size[1]).zip(cells.chunks(size[0] * size[1]));
+        for (k, (exact, rounded)) in fields.enumerate() {
+            check_rounding(exact, rounded)
+                .map_err(|reason| format!("{}: field {k}: {reason}", file.display()))?;
+        }
+    }
     Ok((size, count, cells))
+}
+
+/// Refuses a field whose variations single precision does not hold.
+fn check_rounding(exact: &[f64], rounded: &[f32]) -> Result<(), String> {
+    let scatter = |values: &dyn Fn(usize) -> f64| {
+        let count = exact.len() as f64;
+        let mean = (0..exact.len()).map(values).sum::<f64>() / count;
+        let square = |i: usize| (values(i) - mean).powi(2);
+        [mean, ((0..exact.len()).map(square).sum::<f64>() / count).sqrt()]
+    };
+    let [mean, spread] = scatter(&|i| exact[i]);
+    let [_, error] = scatter(&|i| f64::from(rounded[i]) - exact[i]);
+    if error <= ROUNDING_MAX * spread {
+        return Ok(());
+    }
+    Err(format!(
+        "its values scatter by {spread:.1e} around {mean:.3e}, and rounding them to single precision, in which fields are \
+         measured, adds {error:.1e}; take the offset off or scale it, or pass a.astype('<f4') to measure what is left"
+    ))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use rsw_config::{Auto, BandSection, MetricsSection};
+use solver_proc::metrics::MetricsError;
 
 use crate::Failure;
 
@@ -15,7 +16,8 @@ const FRAME_SECONDS: f64 = 0.01;
 #[derive(Debug, Parser)]
 #[command(name = "runtime analyze", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Options {
-    /// Fields, [ny, nx] of f32 or f64; several files, or [frames, ny, nx], are a sequence
+    /// Fields, [ny, nx] of f32 or f64, measured in single precision; several files, or [frames, ny, nx], are a
+    /// sequence
     #[arg(value_name = "FIELD.npy", required = true)]
     pub(crate) fields: Vec<PathBuf>,
     /// Cells of the set: |u| above 0 and of at least X, or of at least the quantile P of |u| (q:P)
@@ -34,13 +36,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE.toml")]
     params: Option<PathBuf>,
     /// Field time from frame to frame [default: a tick of --params, or 0.01]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     frame_seconds: Option<f64>,
     /// Takes the structure factor through a Hann window, for fields that are not periodic
     #[arg(long)]
     pub(crate) hann: bool,
-    /// Writes the fields of the last frame to PREFIX-ci.npy, -coherence, -gain, -dwell, -dimension,
-    /// -structure-factor; -ci_total with bands
+    /// Writes the fields of the last frame to PREFIX-ci.npy, -coherence, -gain, -dimension,
+    /// -structure-factor; of a sequence -dwell, too, and -ci_total with bands
     #[arg(long, value_name = "PREFIX")]
     pub(crate) out_prefix: Option<String>,
     /// Prints one line of JSON (rsw.analyze/1)
@@ -95,6 +97,20 @@ impl Options {
         section.window = self.window.unwrap_or(section.window);
         let frame_seconds = self.frame_seconds.unwrap_or(frame_seconds);
         Ok(Parameters { section, bands, frame_seconds })
+    }
+
+    /// An error about `[metrics]`, in the words of the flags that were given.
+    pub(crate) fn in_flags(&self, error: &MetricsError) -> String {
+        let given = [
+            ("threshold", self.threshold.is_some()),
+            ("tile", self.tile.is_some()),
+            ("window", self.window.is_some()),
+        ];
+        let told = error.to_string();
+        let flags = given.into_iter().filter(|(_, given)| *given);
+        flags.fold(told, |told, (key, _)| {
+            told.replace(&format!("metrics.{key}"), &format!("--{key}"))
+        })
     }
 }
 
