@@ -1,4 +1,4 @@
-//! Prints what a tick costs, solver and metrics apart: `tick_cost [--all | --parts | --smoke]`.
+//! Prints what a tick costs, solver and metrics apart: `tick_cost [--all | --parts | --bounds | --smoke]`.
 //!
 //! Goal: the ratio of a full frame of the metrics (D global and per tile, C, G, tau, CI, every cell) to
 //! a plain step of the solver (one step in one sweep over the field, without sources), and to a step as a tick takes it (in tiles,
@@ -9,8 +9,12 @@
 //! its mean and variance, dwell), and the rest (windows, coherence, gain, index); each by itself, after a tick. The
 //! memory reads and writes sixteen bytes a cell whatever is done with them: less than it, no frame costs. In a frame memory
 //! and rest share a sweep: the parts need not add up to it.
+//! With `--bounds` it stands beside what it cannot be cheaper than on this machine: its bytes with next to no work, its
+//! operations with no bytes.
 //! Non-goal: absolute figures that another machine could be held to.
 //! With `--smoke` a few ticks run and a hash of every field is printed, the same on all machines.
+
+mod bounds;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -18,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bounds::Bytes;
 use rsw_benches::{Spread, hash, machine};
 use rsw_config::{NamedSource, SourceSection, SwarmConfig, Topology};
 use solver_proc::energy::EnergyMeter;
@@ -40,9 +45,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => measure(&[]),
         Some("--all") => measure(&FIELDS),
         Some("--parts") => parts(),
+        Some("--bounds") => bounds(),
         Some("--smoke") => smoke(),
         Some(other) => {
-            let known = "there is --all, --parts, --smoke, or nothing";
+            let known = "there is --all, --parts, --bounds, --smoke, or nothing";
             Err(format!("\"{other}\" is unknown: {known}").into())
         }
     }
@@ -131,6 +137,49 @@ fn parts() -> Result<(), Box<dyn Error>> {
                 part(&rest)
             );
         }
+    }
+    Ok(())
+}
+
+/// Measures what bounds a frame, on one thread.
+fn bounds() -> Result<(), Box<dyn Error>> {
+    println!("{}", machine());
+    println!(
+        "one thread; medians of {RUNS} runs (smallest..largest), us; in plain steps; {} operations for 16 cells",
+        bounds::OPERATIONS
+    );
+    println!(
+        "{:>11} {:>22} {:>30} {:>30} {:>30}",
+        "field", "a plain step", "frame", "its bytes", "its operations"
+    );
+    for (side, ticks) in CASES {
+        let mut bench = Bench::new(side, 1, &[])?;
+        let cells = side as usize * side as usize;
+        let mut bytes = Bytes::new(cells)?;
+        for _ in 0..side / 4 {
+            bench.tick()?;
+        }
+        let mut runs = Vec::new();
+        for _ in 0..RUNS {
+            let [_, plain, _, frame] = bench.run(ticks)?;
+            let mut moved = (0..ticks).map(|_| bytes.sweep()).collect::<Result<Vec<u64>, _>>()?;
+            let mut done: Vec<u64> = (0..ticks).map(|_| bounds::operations(cells)).collect();
+            runs.push([plain, frame, median_us(&mut moved), median_us(&mut done)]);
+        }
+        let spread = |k: usize| Spread::of(runs.iter().map(|run| run[k]).collect());
+        let (Some(plain), Some(frame), Some(moved), Some(done)) =
+            (spread(0), spread(1), spread(2), spread(3))
+        else {
+            continue;
+        };
+        let part = |part: &Spread| format!("{part} = {:.1}", part.median / plain.median);
+        println!(
+            "{:>11} {plain:>22} {:>30} {:>30} {:>30}",
+            format!("{side} x {side}"),
+            part(&frame),
+            part(&moved),
+            part(&done)
+        );
     }
     Ok(())
 }
