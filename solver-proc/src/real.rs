@@ -56,8 +56,8 @@ mod sealed {
 
 impl Real for f32 {
     const NAME: &'static str = "f32";
-    /// 2^-125.
-    const FLOOR: Self = f32::from_bits((127 - 125) << 23);
+    /// 2^-112.
+    const FLOOR: Self = f32::from_bits((127 - 112) << 23);
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {

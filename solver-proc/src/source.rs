@@ -279,7 +279,11 @@ fn oscillate(frequency: f64, phase: f64, t: f64) -> f64 {
 /// The second derivative of a Gaussian, its peak at 1.2/f.
 fn ricker(frequency: f64, t: f64) -> f64 {
     let p = (PI * frequency * (t - 1.2 / frequency)).powi(2);
-    (1.0 - 2.0 * p) * libm::exp(-p)
+    match libm::exp(-p) {
+        // Far from the pulse, where p may be infinite.
+        0.0 => 0.0,
+        bell => (1.0 - 2.0 * p) * bell,
+    }
 }
 
 /// The cells of a source and what a unit of signal adds to each in a step: `dt^2 q/(1+a)`.

@@ -182,6 +182,7 @@ impl Medium {
         };
         positive("wave speed", self.speed)?;
         positive("time step", self.dt)?;
+        positive("square of the time step", self.dt * self.dt)?;
         not_negative("damping", self.damping)?;
         not_negative("sponge damping", self.sponge_damping)?;
         let courant = self.courant(grid);

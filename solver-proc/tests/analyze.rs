@@ -310,7 +310,9 @@ fn what_cannot_be_measured_is_refused_by_name() {
         ("u.npy --boxes 64:2", "no power of two"),
         ("u.npy --frame-seconds 0", "--frame-seconds"),
         ("u.npy --frame-seconds 1e-50", "--frame-seconds"),
-        ("u.npy --frame-seconds -1", "--frame-seconds"),
+        ("u.npy --frame-seconds -1e-3", "`-1e-3` is not a time"),
+        ("u.npy --threshold -1", "-1"),
+        ("u.npy --tile -1", "'-1' for '--tile"),
         ("u.npy --threshold 1e39", "threshold"),
         ("u.npy --params none.toml", "none.toml: there is no such file"),
     ] {
@@ -331,6 +333,10 @@ fn what_single_precision_does_not_hold_is_refused() {
         (1e6, 0.1, false),
         (1e8, 1.0, false),
         (0.0, 1e-60, false),
+        (0.0, 1e-200, false),
+        // Constant, to what double precision itself makes of it.
+        (1e-60, 0.0, true),
+        (1.0, 1e-15, true),
     ] {
         let cells: Vec<f64> = wave.iter().map(|u| offset + scale * u).collect();
         write_field(&folder.path().join("u.npy"), 8, &cells).unwrap();

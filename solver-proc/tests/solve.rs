@@ -195,8 +195,11 @@ fn what_cannot_be_solved_is_refused_by_name() {
     let folder = folder.path();
     for (words, reason) in [
         ("--dt -0.1", "time step -0.1 is unusable"),
-        ("--gamma -1", "damping -1 is unusable"),
-        ("--dy 1e-300", "no time step is stable with --c 1, --dx 1, --dy 0"),
+        ("--gamma -1e-3", "damping -0.001 is unusable"),
+        ("--dy 1e-300", "no time step is stable with --c 1e0, --dx 1e0, --dy 1e-300"),
+        ("--dx 1e300", "no time step is stable with --c 1e0, --dx 1e300, --dy 1e300"),
+        ("--dt 1e-170", "time step"),
+        ("--dx 1e-3 --dt 1e-4 --source at=3:3,frequency=0,phase=1,amplitude=1e308", "--source"),
         ("--source at=99:3,ricker=1", "move it inwards"),
     ] {
         let (_, told) = refused(folder, &format!("--init u0.npy --steps 1 {words}"));

@@ -162,7 +162,7 @@ fn bounds() -> Result<(), Box<dyn Error>> {
         let mut runs = Vec::new();
         for _ in 0..RUNS {
             let [_, plain, _, frame] = bench.run(ticks)?;
-            let mut moved = (0..ticks).map(|_| bytes.sweep()).collect::<Result<Vec<u64>, _>>()?;
+            let mut moved: Vec<u64> = (0..ticks).map(|_| bytes.sweep()).collect();
             let mut done: Vec<u64> = (0..ticks).map(|_| bounds::operations(cells)).collect();
             runs.push([plain, frame, median_us(&mut moved), median_us(&mut done)]);
         }
@@ -284,6 +284,8 @@ fn median_us(samples_ns: &mut [u64]) -> f64 {
 }
 
 fn smoke() -> Result<(), Box<dyn Error>> {
+    Bytes::new(4096)?.sweep();
+    bounds::operations(4096);
     let results = THREADS.map(|threads| -> Result<u64, Box<dyn Error>> {
         let mut engine = engine(200, threads, &FIELDS)?;
         for _ in 0..5 {

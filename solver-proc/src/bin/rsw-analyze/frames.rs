@@ -10,6 +10,9 @@ use crate::Failure;
 /// Largest share of the scatter of a field that rounding to single precision may scatter it further.
 const ROUNDING_MAX: f64 = 1e-3;
 
+/// Largest share of its magnitude by which a field may vary and is constant, but for the rounding of what made it.
+const CONSTANT: f64 = 3e-14;
+
 /// Fields of one size, none of them diverged.
 pub(crate) struct Frames<'a> {
     files: &'a [PathBuf],
@@ -108,19 +111,31 @@ fn read(file: &Path) -> Result<([usize; 2], usize, Vec<f32>), Failure> {
 
 /// Refuses a field whose variations single precision does not hold.
 fn check_rounding(exact: &[f64], rounded: &[f32]) -> Result<(), String> {
+    let error = |i: usize| f64::from(rounded[i]) - exact[i];
+    // From the first cell, so that a constant has none, and as shares of the largest, so that no square underflows.
+    let [origin, error_there] = [exact[0], error(0)];
+    let largest = |values: &dyn Fn(usize) -> f64| {
+        (0..exact.len()).fold(0.0f64, |most, i| most.max(values(i).abs()))
+    };
+    let (magnitude, reach) = (largest(&|i| exact[i]), largest(&|i| exact[i] - origin));
+    if reach <= CONSTANT * magnitude {
+        return Ok(());
+    }
     let scatter = |values: &dyn Fn(usize) -> f64| {
         let count = exact.len() as f64;
-        let mean = (0..exact.len()).map(values).sum::<f64>() / count;
-        let square = |i: usize| (values(i) - mean).powi(2);
-        [mean, ((0..exact.len()).map(square).sum::<f64>() / count).sqrt()]
+        let mean = (0..exact.len()).map(|i| values(i) / reach).sum::<f64>() / count;
+        let square = |i: usize| (values(i) / reach - mean).powi(2);
+        ((0..exact.len()).map(square).sum::<f64>() / count).sqrt()
     };
-    let [mean, spread] = scatter(&|i| exact[i]);
-    let [_, error] = scatter(&|i| f64::from(rounded[i]) - exact[i]);
-    if error <= ROUNDING_MAX * spread {
+    let spread = scatter(&|i| exact[i] - origin);
+    let added = scatter(&|i| error(i) - error_there);
+    if added <= ROUNDING_MAX * spread {
         return Ok(());
     }
     Err(format!(
-        "its values scatter by {spread:.1e} around {mean:.3e}, and rounding them to single precision, in which fields are \
-         measured, adds {error:.1e}; take the offset off or scale it, or pass a.astype('<f4') to measure what is left"
+        "its values scatter by {:.1e} around {origin:.3e}, and rounding them to single precision, in which fields are \
+         measured, adds {:.1e}; take the offset off or scale it, or pass a.astype('<f4') to measure what is left",
+        spread * reach,
+        added * reach
     ))
 }

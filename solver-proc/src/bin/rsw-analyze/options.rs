@@ -21,22 +21,22 @@ pub(crate) struct Options {
     #[arg(value_name = "FIELD.npy", required = true)]
     pub(crate) fields: Vec<PathBuf>,
     /// Cells of the set: |u| above 0 and of at least X, or of at least the quantile P of |u| (q:P)
-    #[arg(long, value_name = "X|q:P")]
+    #[arg(long, value_name = "X|q:P", allow_hyphen_values = true)]
     threshold: Option<String>,
     /// Box sizes of the fit in cells, powers of two from MIN to MAX
-    #[arg(long, value_name = "MIN:MAX", value_parser = boxes)]
+    #[arg(long, value_name = "MIN:MAX", value_parser = boxes, allow_hyphen_values = true)]
     boxes: Option<[u32; 2]>,
     /// Side of a tile for the local D, a power of two
-    #[arg(long, value_name = "CELLS")]
+    #[arg(long, value_name = "CELLS", allow_hyphen_values = true)]
     tile: Option<u32>,
     /// Side of the window for coherence and gain, odd
-    #[arg(long, value_name = "CELLS")]
+    #[arg(long, value_name = "CELLS", allow_hyphen_values = true)]
     window: Option<u32>,
     /// A swarm file whose metrics, tick and, in a sequence, bands are meant
     #[arg(long, value_name = "FILE.toml")]
     params: Option<PathBuf>,
     /// Field time from frame to frame [default: a tick of --params, or 0.01]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_hyphen_values = true)]
     frame_seconds: Option<f64>,
     /// Takes the structure factor through a Hann window, for fields that are not periodic
     #[arg(long)]

@@ -36,19 +36,19 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=STEPS_MAX))]
     pub(crate) start_step: Option<u64>,
     /// Wave speed in length units per time unit
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1.0, allow_hyphen_values = true)]
     pub(crate) c: f64,
     /// Spacing along x
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1.0, allow_hyphen_values = true)]
     pub(crate) dx: f64,
     /// Spacing along y [default: as along x]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) dy: Option<f64>,
     /// Time step [default: 0.7 of the largest stable one]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) dt: Option<f64>,
     /// Damping in 1 per time unit
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
     pub(crate) gamma: f64,
     /// What the edges do
     #[arg(long, value_enum, default_value = "dirichlet")]
@@ -57,7 +57,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20, value_name = "CELLS")]
     pub(crate) sponge_width: usize,
     /// Peak extra damping of the sponge in 1 per time unit
-    #[arg(long, default_value_t = 0.5, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.5, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) sponge_damping: f64,
     /// Nonlinear term: none, sine-gordon:K, phi4:K:UMAX, relu:K:THRESHOLD:LIMIT
     #[arg(long, default_value = "none", value_parser = feedback)]

@@ -115,10 +115,10 @@ fn solve<'a, T: Real>(
     let [nx, ny] = size;
     let grid = Grid::new(nx, ny, options.dx, options.dy.unwrap_or(options.dx))?;
     let medium = medium(options, &grid);
-    if options.dt.is_none() && medium.dt.is_nan() | (medium.dt <= 0.0) {
+    if options.dt.is_none() && !(medium.dt > 0.0 && medium.dt.is_finite()) {
         return Err(format!(
-            "no time step is stable with --c {}, --dx {}, --dy {} and this --feedback: the largest one is {} in double \
-             precision; scale the units of length and time",
+            "no time step is stable with --c {:e}, --dx {:e}, --dy {:e} and this --feedback: the largest one is {:e} in \
+             double precision; scale the units of length and time",
             options.c, grid.dx, grid.dy, medium.dt
         )
         .into());
@@ -202,7 +202,7 @@ fn cast<T: Real>(path: &Path, values: &Values) -> Result<Vec<T>, Failure> {
     match cells.iter().position(|cell| !cell.to_f64().is_finite()) {
         None => Ok(cells),
         Some(cell) => Err(format!(
-            "{}: value {cell} is beyond single precision; add --dtype f64, or scale the field",
+            "{}: value {cell} is beyond single precision; use --dtype f64 on the CPU, or scale the field",
             path.display()
         )
         .into()),
@@ -241,6 +241,9 @@ fn start<T: Real>(
         source.add_density(source.signal(t, 1.0), wave, &mut density);
     }
     wave.start(u0, velocity.as_deref().unwrap_or(&zero), &density);
+    if wave.previous().iter().any(|cell| !cell.to_f64().is_finite()) {
+        return Err("the field one step before the start is not finite; look at --velocity, --source and --dt".into());
+    }
     Ok(())
 }
 
