@@ -80,10 +80,10 @@ fn a_manufactured_solution_is_reproduced() {
 }
 
 /// 7.A.9: a Gaussian pulse of width s = 8 h; its centre and its outgoing crest, from science 4.6,
-/// within 1 % (of the pulse for the centre, which passes through zero) and one cell.
+/// within 1 % and one cell.
 #[test]
 fn a_pulse_spreads_as_the_plane_says() {
-    let (n, s) = (257, 8.0);
+    let (n, s) = (401, 8.0);
     let middle = (n - 1) as f64 / 2.0;
     let grid = Grid::new(n, n, 1.0, 1.0).unwrap();
     let u0 =
@@ -110,12 +110,10 @@ fn a_pulse_spreads_as_the_plane_says() {
     for (t, expected) in centres {
         run_to(&mut wave, t);
         let centre = f64::from(wave.u()[row + n / 2]);
-        assert!(
-            (centre - expected).abs() < 0.01 * f64::abs(expected).max(0.1),
-            "T = {t}: {centre}"
-        );
+        assert!((centre / expected - 1.0).abs() < 0.01, "T = {t}: {centre}");
     }
-    for (t, place, height) in [(5.0, 5.510, 0.156843), (10.0, 10.530, 0.114884)] {
+    let crests = [(5.0, 5.510, 0.156843), (10.0, 10.530, 0.114884), (20.0, 20.540, 0.082794)];
+    for (t, place, height) in crests {
         run_to(&mut wave, t);
         let along = &wave.u()[row + n / 2..row + n];
         let crest = along.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();

@@ -6,8 +6,8 @@ mod common;
 
 use std::path::Path;
 
-use common::{pool, recorded, topology};
-use rsw_config::{AnnotationSection, AtEnd, Auto, BandSection, Topology};
+use common::{band, pool, recorded, topology};
+use rsw_config::{AnnotationSection, AtEnd, Topology};
 use solver_proc::engine::{Engine, EngineError, EngineEvent, RestoreError};
 use solver_proc::source::SourceError;
 
@@ -24,18 +24,6 @@ fn shown(engine: &Engine) -> (Vec<Vec<u32>>, String, i64) {
 fn report(engine: &mut Engine) -> String {
     let report = engine.tick().unwrap();
     format!("{:?}", solver_proc::engine::TickReport { solver_ns: 0, metrics_ns: 0, ..report })
-}
-
-fn band(number: u8, low_hz: f64) -> (String, BandSection) {
-    let section = BandSection {
-        low_hz,
-        high_hz: 8.0 * low_hz.sqrt(),
-        weight: 1.0,
-        alpha: 1.0,
-        tau0: Auto::Auto,
-        half: 0.01,
-    };
-    (format!("band-{number}"), section)
 }
 
 fn engine(topology: &Topology) -> Engine {

@@ -1,4 +1,5 @@
-//! The GPU against its oracle, the CPU in single precision: 1e-5 of the largest |u| after 100 steps.
+//! The GPU against its oracle, the CPU in single precision: 1e-5 of the largest |u| after 100 steps, with two
+//! exceptions that [`Case::difference_max`] names.
 //!
 //! On any Vulkan device. Debian's mesa-vulkan-drivers has one in software, so there is always one to test on.
 
@@ -9,7 +10,7 @@ mod common;
 
 use std::sync::LazyLock;
 
-use common::{BOUNDARIES, alone, medium, noise, pool, topology};
+use common::{BOUNDARIES, LAWS, alone, medium, noise_of, pool, topology};
 use proptest::prelude::*;
 use rsw_config::{Backend, Boundary, NamedSource, SourceSection};
 use solver_proc::drive::Tables;
@@ -24,13 +25,6 @@ use solver_proc::wave::{Medium, Wave};
 /// Steps of a comparison, and the largest difference after them in units of the largest |u|.
 const STEPS: usize = 100;
 const DIFFERENCE_MAX: f64 = 1e-5;
-
-const LAWS: [Feedback; 4] = [
-    Feedback::None,
-    Feedback::SineGordon { strength: 0.3 },
-    Feedback::Phi4 { strength: 0.2, u_max: 2.0 },
-    Feedback::Relu { strength: 0.4, threshold: 0.2, limit: 0.7 },
-];
 
 static GPU: LazyLock<Gpu> =
     LazyLock::new(|| Gpu::open(Choice::Any).unwrap_or_else(|error| panic!("{error}")));
@@ -49,12 +43,7 @@ impl Case {
     fn wave<T: Real>(&self) -> Wave<T> {
         let [nx, ny] = self.size;
         let grid = Grid::new(nx, ny, self.spacing[0], self.spacing[1]).unwrap();
-        let noise: Vec<T> =
-            noise(nx * ny, 5).into_iter().map(|u| T::from_f64(f64::from(u))).collect();
-        let rest = vec![T::default(); nx * ny];
-        let mut wave = Wave::new(grid, self.medium).unwrap();
-        wave.start(&noise, &rest, &rest);
-        wave
+        common::wave(grid, self.medium, &noise_of(nx * ny, 5))
     }
 
     /// An oscillator and a pulse on discs that overlap, and one near a corner, where an edge is written
@@ -105,16 +94,30 @@ impl Case {
         (wave, magnitude)
     }
 
-    /// How far the GPU is from the CPU, and how far it may be: 1e-5, and what single precision itself is off
-    /// from double precision on the CPU. That is far less, but for what an equation does not bring back: the
-    /// mean of a small undamped field without held edges drifts, and a nonlinear term may amplify.
-    fn difference(&self) -> [f64; 2] {
+    /// How far the GPU is from the CPU, in units of the largest |u|.
+    fn difference(&self) -> f64 {
         let cpu: Wave = self.on_cpu(STEPS);
         let (gpu, magnitude) = self.on_gpu(STEPS);
         assert_eq!(magnitude, gpu.magnitude(&alone()), "{self:?}: the device's largest |u|");
-        let exact: Wave<f64> = self.on_cpu(STEPS);
-        let own = apart(&cpu, &exact);
-        [apart(&gpu, &cpu), DIFFERENCE_MAX + own]
+        apart(&gpu, &cpu)
+    }
+
+    /// How far single precision is from double precision, both on the CPU.
+    fn rounding(&self) -> f64 {
+        apart(&self.on_cpu::<f32>(STEPS), &self.on_cpu::<f64>(STEPS))
+    }
+
+    /// How far the GPU may be from the CPU: 1e-5, and with two exceptions nothing more. There two ways of rounding part,
+    /// and what single precision itself is off is allowed as well.
+    fn difference_max(&self) -> f64 {
+        let Medium { boundary, feedback, .. } = self.medium;
+        // Nothing holds the mean of a field of a few cells: it drifts, and all else may decay beside it (1.6e-5 in software).
+        let held = matches!(boundary, Boundary::Dirichlet | Boundary::Sponge);
+        let drifts = !held && self.size[0] * self.size[1] <= 9;
+        // Phi^4 drives a field away from rest, and edges of second order amplify what comes of it (1.3e-5 in software).
+        let parts =
+            matches!(feedback, Feedback::Phi4 { .. }) && boundary == Boundary::EngquistMajda;
+        DIFFERENCE_MAX + if drifts || parts { self.rounding() } else { 0.0 }
     }
 }
 
@@ -129,7 +132,7 @@ fn apart<T: Real, U: Real>(a: &Wave<T>, b: &Wave<U>) -> f64 {
 }
 
 fn agree(case: Case) {
-    let [difference, most] = case.difference();
+    let (difference, most) = (case.difference(), case.difference_max());
     assert!(difference < most, "{case:?}: {difference:e}, at most {most:e}");
 }
 
@@ -187,10 +190,10 @@ proptest! {
     ) {
         let medium = Medium { feedback: LAWS[law], ..medium(BOUNDARIES[kind], 0.5, damping) };
         let case = Case { size, spacing: [1.0, dy], medium, fed };
-        let [difference, most] = case.difference();
-        // Phi^4 and ReLU drive a field away from rest, and two ways of rounding apart, exponentially where nothing is
-        // damped: how far the CPU is from the exact field then tells the size of such a distance, no bound of it.
-        let room = if law > 1 { 3.0 * (most - DIFFERENCE_MAX) } else { 0.0 };
+        // How far the CPU is from the exact field tells the size of what phi^4 makes of a rounding error, no bound of it.
+        let phi4 = matches!(medium.feedback, Feedback::Phi4 { .. });
+        let room = if phi4 { 4.0 * case.rounding() } else { 0.0 };
+        let (difference, most) = (case.difference(), case.difference_max());
         prop_assert!(difference < most + room, "{difference:e}, at most {most:e} and {room:e}");
     }
 }

@@ -6,14 +6,18 @@ mod common;
 
 use std::f64::consts::{PI, TAU};
 
-use common::{BOUNDARIES, alone, medium, noise, run, wave};
+use common::{BOUNDARIES, LAWS, alone, bits, medium, noise, noise_of, run, wave};
 use proptest::prelude::*;
 use rsw_config::Boundary;
 use rustfft::num_complex::Complex64;
 use rustfft::{FftDirection, FftPlanner};
 use solver_proc::energy::EnergyMeter;
+use solver_proc::feedback::Feedback;
 use solver_proc::grid::Grid;
-use solver_proc::wave::{Medium, MediumError, Wave};
+use solver_proc::real::Real;
+use solver_proc::source::Feeds;
+use solver_proc::wave::{Medium, MediumError, Tiling, Wave};
+use solver_proc::workers::Workers;
 
 fn unit_square(n: usize) -> Grid {
     Grid::new(n + 1, n + 1, 1.0 / n as f64, 1.0 / n as f64).unwrap()
@@ -172,7 +176,7 @@ fn an_unstable_step_is_refused() {
 fn a_uniform_field_stays_what_it_is() {
     for gamma in [0.0, 0.1, 3.0] {
         let grid = Grid::new(9, 7, 1.0, 1.3).unwrap();
-        let mut wave = wave(grid, medium(Boundary::Periodic, 0.5, gamma), &[1.0; 63]);
+        let mut wave = wave(grid, medium(Boundary::Periodic, 0.5, gamma), &[1.0f32; 63]);
         run(&mut wave, 5000);
         assert!(wave.u().iter().all(|u| *u == 1.0));
     }
@@ -184,7 +188,7 @@ fn a_uniform_field_stays_what_it_is() {
 fn a_uniform_push_comes_to_rest_as_the_scheme_says() {
     for (dt, steps) in [(0.1, 200), (0.05, 400)] {
         let (gamma, grid) = (0.1, Grid::new(4, 4, 1.0, 1.0).unwrap());
-        let mut wave = Wave::new(grid, medium(Boundary::Periodic, dt, gamma)).unwrap();
+        let mut wave: Wave = Wave::new(grid, medium(Boundary::Periodic, dt, gamma)).unwrap();
         wave.start(&[0.0; 16], &[1.0; 16], &[0.0; 16]);
         run(&mut wave, steps);
         let a = 0.5 * gamma * dt;
@@ -196,7 +200,8 @@ fn a_uniform_push_comes_to_rest_as_the_scheme_says() {
 
 /// One step of the scheme written down cell by cell in double precision, edges as science 4.5 has
 /// them. The oracle for awkward sizes.
-fn naive(grid: Grid, m: Medium, wave: &Wave, u: &[f64], old: &[f64]) -> Vec<f64> {
+fn naive<T: Real>(wave: &Wave<T>, u: &[f64], old: &[f64]) -> Vec<f64> {
+    let (grid, m) = (wave.grid(), wave.medium());
     let (nx, ny) = (grid.nx as isize, grid.ny as isize);
     let held = !matches!(m.boundary, Boundary::Neumann | Boundary::Periodic);
     let fold = |i: isize, n: isize| match m.boundary {
@@ -218,8 +223,8 @@ fn naive(grid: Grid, m: Medium, wave: &Wave, u: &[f64], old: &[f64]) -> Vec<f64>
             let lap = (at(u, x - 1, y) + at(u, x + 1, y) - 2.0 * here) / grid.dx.powi(2)
                 + (at(u, x, y - 1) + at(u, x, y + 1) - 2.0 * here) / grid.dy.powi(2);
             let i = (y * nx + x) as usize;
-            next[i] =
-                (2.0 * here - (1.0 - a) * old[i] + (m.speed * m.dt).powi(2) * lap) / (1.0 + a);
+            let pull = m.speed.powi(2) * lap + m.feedback.force(here);
+            next[i] = (2.0 * here - (1.0 - a) * old[i] + m.dt.powi(2) * pull) / (1.0 + a);
         }
     }
     let (first, second) =
@@ -256,31 +261,38 @@ fn naive(grid: Grid, m: Medium, wave: &Wave, u: &[f64], old: &[f64]) -> Vec<f64>
     next
 }
 
-/// 7.A.14 and the dx != dy form: every boundary, every size, against the naive step.
+/// `steps` steps from noise against so many naive ones.
+fn follows<T: Real>([nx, ny]: [usize; 2], dy: f64, m: Medium, steps: usize, tolerance: f64) {
+    let grid = Grid::new(nx, ny, 1.0, dy).unwrap();
+    let mut wave: Wave<T> = wave(grid, m, &noise_of(grid.cells(), 42));
+    let double = |level: &[T]| level.iter().map(|u| u.to_f64()).collect::<Vec<_>>();
+    let (mut u, mut old) = (double(wave.u()), double(wave.previous()));
+    for _ in 0..steps {
+        (u, old) = (naive(&wave, &u, &old), u);
+    }
+    run(&mut wave, steps);
+    for (i, (ours, exact)) in wave.u().iter().zip(&u).enumerate() {
+        let error = ours.to_f64() - exact;
+        assert!(error.abs() < tolerance, "{} {nx} x {ny}, {dy}, {m:?}, cell {i}: {error}", T::NAME);
+    }
+}
+
+/// 7.A.14 in the square form and in that of dx != dy: every boundary, every law, every size, against the
+/// naive step.
 #[test]
 fn awkward_sizes_follow_the_scheme() {
     let sizes = [1, 2, 3, 5, 17, 70, 131];
-    for boundary in BOUNDARIES {
-        let pairs = sizes.iter().flat_map(|nx| sizes.iter().map(move |ny| (*nx, *ny)));
-        for (nx, ny) in pairs.chain([(1023, 5), (1025, 17), (2, 1023), (3, 1025)]) {
-            let grid = Grid::new(nx, ny, 1.0, 1.4).unwrap();
-            let m = medium(boundary, 0.55, 0.1);
-            let u0 = noise(grid.cells(), 42);
-            let mut wave = wave(grid, m, &u0);
-            let double = |level: &[f32]| level.iter().map(|u| f64::from(*u)).collect::<Vec<_>>();
-            let (mut u, mut old) = (double(wave.u()), double(wave.previous()));
-            for _ in 0..6 {
-                let next = naive(grid, m, &wave, &u, &old);
-                (old, u) = (u, next);
-                run(&mut wave, 1);
-            }
-            for (i, (ours, exact)) in wave.u().iter().zip(&u).enumerate() {
-                assert!(
-                    (f64::from(*ours) - exact).abs() < 1e-5,
-                    "{boundary:?} {nx} x {ny}, cell {i}: {ours}, {exact}"
-                );
-            }
+    let pairs = sizes.iter().flat_map(|nx| sizes.iter().map(move |ny| [*nx, *ny]));
+    let long = [[1023, 5], [1025, 17], [1023, 1], [1025, 2], [2, 1023], [3, 1025], [17, 1023]];
+    for (boundary, feedback) in BOUNDARIES.iter().flat_map(|b| LAWS.map(|law| (*b, law))) {
+        let m = Medium { feedback, ..medium(boundary, 0.55, 0.1) };
+        for (size, dy) in pairs.clone().chain(long).flat_map(|size| [(size, 1.0), (size, 1.4)]) {
+            follows::<f32>(size, dy, m, 6, 1e-5);
+            follows::<f64>(size, dy, m, 6, 1e-13);
         }
+        let size = if feedback == Feedback::None { [1025, 1023] } else { [1023, 70] };
+        follows::<f32>(size, 1.0, m, 2, 1e-5);
+        follows::<f64>(size, 1.4, m, 2, 1e-13);
     }
 }
 
@@ -299,40 +311,71 @@ fn held_edges_keep_their_values() {
     }
 }
 
-fn bits(field: impl IntoIterator<Item = f32>) -> Vec<u32> {
-    field.into_iter().map(f32::to_bits).collect()
+/// Images of a field, each with what its cell (x, y) is in the field: mirrored, transposed, turned, and on a
+/// torus shifted. Their ends are the images of the field's end, to the last bit.
+fn images_stay_images<T: Real>(case: &Picture, m: Medium, tiling: Tiling, workers: &Workers) {
+    let Picture { size: [nx, ny], dy, shift: [sx, sy], seed } = *case;
+    let end = |turned: bool, u0: &[T]| {
+        let [side, across] = if turned { [[ny, nx], [1, 0]] } else { [[nx, ny], [0, 1]] };
+        let spacing = across.map(|axis| [1.0, dy][axis]);
+        let grid = Grid::new(side[0], side[1], spacing[0], spacing[1]).unwrap();
+        let mut wave = wave(grid, m, u0);
+        wave.tile(tiling, 30, workers);
+        wave.advance(workers, &Feeds::silent(grid.ny), 30);
+        wave.u().to_vec()
+    };
+    let image = |turned: bool, place: Place<'_>, field: &[T]| -> Vec<T> {
+        let columns = if turned { ny } else { nx };
+        let cell = |i| place(i % columns, i / columns);
+        (0..nx * ny).map(cell).map(|[x, y]| field[y * nx + x]).collect()
+    };
+    let images: [(&str, bool, Place<'_>); 5] = [
+        ("mirrored along x", false, &|x, y| [nx - 1 - x, y]),
+        ("mirrored along y", false, &|x, y| [x, ny - 1 - y]),
+        ("transposed", true, &|x, y| [y, x]),
+        ("turned", true, &|x, y| [nx - 1 - y, x]),
+        ("shifted", false, &|x, y| [(x + sx) % nx, (y + sy) % ny]),
+    ];
+    let count = if m.boundary == Boundary::Periodic { 5 } else { 4 };
+    let u0 = noise_of(nx * ny, seed);
+    let plain = end(false, &u0);
+    for (name, turned, place) in &images[..count] {
+        let (ours, expected) =
+            (end(*turned, &image(*turned, place, &u0)), image(*turned, place, &plain));
+        assert!(bits(&ours) == bits(&expected), "{} {case:?} {m:?} {tiling:?}: {name}", T::NAME);
+    }
+}
+
+type Place<'a> = &'a dyn Fn(usize, usize) -> [usize; 2];
+
+/// A field of noise, and how far it is shifted.
+#[derive(Debug)]
+struct Picture {
+    size: [usize; 2],
+    dy: f64,
+    shift: [usize; 2],
+    seed: u64,
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// 7.A.12: mirrored, transposed and turned fields stay so, to the last bit, at every boundary.
+    /// 7.A.12: mirrored, transposed, turned and, on a torus, shifted fields stay so, to the last bit: at every
+    /// boundary, under every law, in either precision, in tiles and without.
     #[test]
-    fn symmetries_are_exact(n in 3usize..40, seed in 0u64..1000, kind in 0usize..5) {
-        let grid = Grid::new(n, n, 1.0, 1.0).unwrap();
-        let m = medium(BOUNDARIES[kind], 0.7, 0.05);
-        let u0 = noise(n * n, seed);
-        let end = |u0: &[f32]| {
-            let mut wave = wave(grid, m, u0);
-            run(&mut wave, 30);
-            wave.u().to_vec()
-        };
-        let map = |field: &[f32], place: &dyn Fn(usize, usize) -> (usize, usize)| -> Vec<f32> {
-            (0..n * n).map(|i| { let (x, y) = place(i % n, i / n); field[y * n + x] }).collect()
-        };
-        let plain = end(&u0);
-        let places: [&dyn Fn(usize, usize) -> (usize, usize); 4] = [
-            &|x, y| (n - 1 - x, y),
-            &|x, y| (x, n - 1 - y),
-            &|x, y| (y, x),
-            &|x, y| (n - 1 - y, x),
-        ];
-        for place in places {
-            prop_assert_eq!(bits(end(&map(&u0, place))), bits(map(&plain, place)));
-        }
-        if BOUNDARIES[kind] == Boundary::Periodic {
-            let shift: &dyn Fn(usize, usize) -> (usize, usize) = &|x, y| ((x + 2) % n, (y + 1) % n);
-            prop_assert_eq!(bits(end(&map(&u0, shift))), bits(map(&plain, shift)));
+    fn symmetries_are_exact(
+        size in [3usize..40, 3usize..40],
+        dy in prop_oneof![Just(1.0), Just(1.3)],
+        shift in [0usize..40, 0usize..40],
+        seed in 0u64..1000,
+    ) {
+        let (case, workers) = (Picture { size, dy, shift, seed }, alone());
+        for (boundary, feedback) in BOUNDARIES.iter().flat_map(|b| LAWS.map(|law| (*b, law))) {
+            let m = Medium { feedback, ..medium(boundary, 0.6, 0.05) };
+            for tiling in [Tiling::Off, Tiling::Depth(7)] {
+                images_stay_images::<f32>(&case, m, tiling, &workers);
+                images_stay_images::<f64>(&case, m, tiling, &workers);
+            }
         }
     }
 }
@@ -349,7 +392,7 @@ fn threads_change_no_bit() {
                 wave.step(&workers, |_| {});
             }
             let energy = EnergyMeter::new(grid.ny).measure(&wave, &workers);
-            (bits(wave.u().iter().copied()), energy.to_bits())
+            (bits(wave.u()), energy.to_bits())
         };
         let one = end(1);
         for threads in [1, 2, 3, 5] {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use rsw_config::{
-    AgentInstance, Boundary, NamedSource, Resample, SourceSection, SwarmConfig, Topology,
+    AgentInstance, Auto, BandSection, Boundary, NamedSource, Resample, SourceSection, SwarmConfig,
+    Topology,
 };
 use solver_proc::feedback::Feedback;
 use solver_proc::grid::Grid;
+use solver_proc::real::Real;
 use solver_proc::wave::{Medium, Wave};
 use solver_proc::workers::Workers;
 
@@ -35,6 +37,23 @@ pub fn noise(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
+/// The same noise in either precision.
+pub fn noise_of<T: Real>(count: usize, seed: u64) -> Vec<T> {
+    noise(count, seed).into_iter().map(|u| T::from_f64(f64::from(u))).collect()
+}
+
+/// A field as bits; a double has those of a single precision, and more.
+pub fn bits<T: Real>(field: &[T]) -> Vec<u64> {
+    field.iter().map(|u| u.to_f64().to_bits()).collect()
+}
+
+pub const LAWS: [Feedback; 4] = [
+    Feedback::None,
+    Feedback::SineGordon { strength: 0.3 },
+    Feedback::Phi4 { strength: 0.2, u_max: 2.0 },
+    Feedback::Relu { strength: 0.4, threshold: 0.2, limit: 0.7 },
+];
+
 pub const BOUNDARIES: [Boundary; 6] = [
     Boundary::Dirichlet,
     Boundary::Neumann,
@@ -57,14 +76,14 @@ pub fn medium(boundary: Boundary, dt: f64, damping: f64) -> Medium {
 }
 
 /// A wave that starts from `u0` at rest.
-pub fn wave(grid: Grid, medium: Medium, u0: &[f32]) -> Wave {
-    let rest = vec![0.0; grid.cells()];
+pub fn wave<T: Real>(grid: Grid, medium: Medium, u0: &[T]) -> Wave<T> {
+    let rest = vec![T::default(); grid.cells()];
     let mut wave = Wave::new(grid, medium).unwrap();
     wave.start(u0, &rest, &rest);
     wave
 }
 
-pub fn run(wave: &mut Wave, steps: usize) {
+pub fn run<T: Real>(wave: &mut Wave<T>, steps: usize) {
     let workers = alone();
     for _ in 0..steps {
         wave.step(&workers, |_| {});
@@ -113,4 +132,17 @@ pub fn recorded(name: &str, file: PathBuf, column: &str, at: [u32; 2]) -> NamedS
             ..SourceSection::default()
         },
     }
+}
+
+/// A band from `low_hz` on.
+pub fn band(number: u8, low_hz: f64) -> (String, BandSection) {
+    let section = BandSection {
+        low_hz,
+        high_hz: 8.0 * low_hz.sqrt(),
+        weight: 1.0,
+        alpha: 1.0,
+        tau0: Auto::Auto,
+        half: 0.01,
+    };
+    (format!("band-{number}"), section)
 }
