@@ -38,11 +38,17 @@ impl Workers {
         Ok(Self::new(Arc::new(pool)))
     }
 
-    /// The calling thread, with the instructions that every processor of the architecture has.
+    /// The calling thread with every instruction set that this machine has: first what every processor of
+    /// the architecture has, last the widest.
     #[cfg(test)]
-    pub(crate) fn plain() -> Self {
-        let single = Self::single().unwrap();
-        Self { simd: pulp::Arch::Scalar, ..single }
+    pub(crate) fn of_every_kind() -> Vec<Self> {
+        let mut kinds = vec![pulp::Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        kinds.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
+        if name(pulp::Arch::new()) != kinds.last().map_or("", |simd| name(*simd)) {
+            kinds.push(pulp::Arch::new());
+        }
+        kinds.into_iter().map(|simd| Self { simd, ..Self::single().unwrap() }).collect()
     }
 
     /// Runs `work` where handing strips to the pool is cheapest: inside the pool, if it has several threads.
@@ -141,4 +147,71 @@ pub(crate) fn strip_rows(ny: usize) -> usize {
 pub(crate) fn strips(ny: usize) -> impl Iterator<Item = Range<usize>> {
     let rows = strip_rows(ny);
     (0..ny.div_ceil(rows)).map(move |k| k * rows..((k + 1) * rows).min(ny))
+}
+
+#[cfg(test)]
+mod tests {
+    use rsw_config::Boundary;
+
+    use super::*;
+    use crate::energy::EnergyMeter;
+    use crate::feedback::Feedback;
+    use crate::grid::Grid;
+    use crate::metrics::meter::tests::noise;
+    use crate::real::Real;
+    use crate::source::Feeds;
+    use crate::wave::{Medium, Tiling, Wave};
+
+    /// Both levels of a wave, its energy and its largest |u|, as bits.
+    fn end<T: Real>(dy: f64, medium: Medium, tiling: Tiling, workers: &Workers) -> Vec<u64> {
+        let grid = Grid::new(77, 59, 1.0, dy).unwrap();
+        let u0: Vec<T> =
+            noise(grid.cells(), 5).into_iter().map(|u| T::from_f64(f64::from(u))).collect();
+        let rest = vec![T::default(); grid.cells()];
+        let mut wave = Wave::new(grid, medium).unwrap();
+        wave.start(&u0, &rest, &rest);
+        wave.tile(tiling, 23, workers);
+        wave.advance(workers, &Feeds::silent(grid.ny), 23);
+        let energy = EnergyMeter::new(grid.ny).measure(&wave, workers);
+        let levels = wave.u().iter().chain(wave.previous()).map(|u| u.to_f64());
+        levels.chain([energy, wave.magnitude(workers)]).map(f64::to_bits).collect()
+    }
+
+    /// Every form of the scheme, in either precision, in tiles and without. (The meter: `metrics/meter/tests.rs`.)
+    #[test]
+    fn vector_instructions_change_no_bit_of_a_wave() {
+        let kinds = Workers::of_every_kind();
+        let names: Vec<&str> = kinds.iter().map(Workers::instructions).collect();
+        assert_eq!((names[0], names[names.len() - 1]), ("baseline", Workers::widest()));
+        for feedback in [Feedback::None, Feedback::SineGordon { strength: 0.3 }] {
+            for boundary in [Boundary::Periodic, Boundary::EngquistMajda, Boundary::Sponge] {
+                for (dy, tiling) in
+                    [1.0, 1.3].map(|dy| [Tiling::Off, Tiling::Depth(6)].map(|t| (dy, t))).concat()
+                {
+                    let (dt, damping) = (0.6, 0.05);
+                    let (sponge_width, sponge_damping) = (9, 0.5);
+                    let medium = Medium {
+                        speed: 1.0,
+                        dt,
+                        damping,
+                        boundary,
+                        sponge_width,
+                        sponge_damping,
+                        feedback,
+                    };
+                    let run = |kind: &Workers| {
+                        (end::<f32>(dy, medium, tiling, kind), end::<f64>(dy, medium, tiling, kind))
+                    };
+                    let plain = run(&kinds[0]);
+                    for kind in &kinds[1..] {
+                        assert!(
+                            run(kind) == plain,
+                            "{} {medium:?} {dy} {tiling:?}",
+                            kind.instructions()
+                        );
+                    }
+                }
+            }
+        }
+    }
 }

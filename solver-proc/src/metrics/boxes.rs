@@ -271,8 +271,10 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_a_search_box_by_box() {
-        let sizes = [(1, 1), (2, 3), (5, 17), (64, 64), (65, 130), (100, 70), (300, 260)];
-        for (nx, ny) in sizes {
+        let awkward = [1, 2, 3, 5, 17, 1023, 1025];
+        let pairs = awkward.iter().flat_map(|nx| awkward.map(|ny| (*nx, ny)));
+        let others = [(64, 64), (65, 130), (100, 70), (300, 260)];
+        for (nx, ny) in pairs.chain(others) {
             for tile in [8, 32, 64, 128] {
                 let range = BoxRange::new(1, nx.min(ny));
                 let tile_range = BoxRange::new(1, tile.min(nx).min(ny));

@@ -243,7 +243,7 @@ pub(crate) fn reciprocal(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::meter::tests::alone;
+    use crate::metrics::meter::tests::{alone, noise};
 
     fn section() -> MetricsSection {
         MetricsSection {
@@ -254,29 +254,91 @@ mod tests {
         }
     }
 
-    /// The sums that the recursion stands for, over the whole history, in double precision.
+    /// One cell as the definitions have it: over its whole history, in double precision.
+    #[derive(Clone, Default)]
+    struct Plain {
+        history: Vec<f64>,
+        tau: f64,
+        /// Single precision may decide otherwise about this stay.
+        doubtful: bool,
+    }
+
+    impl Plain {
+        fn remember(&mut self, u: f32, section: &MetricsSection, tick_seconds: f64) -> f64 {
+            let [delta, q] =
+                [section.envelope_ticks, section.dwell_lambda].map(|ticks| (-1.0 / ticks).exp());
+            let before = self.history.last().copied().unwrap_or_default();
+            let envelope = delta * before + (1.0 - delta) * f64::from(u).max(0.0);
+            self.history.push(envelope);
+            let (mut spread, mut weights) = (0.0, 0.0);
+            for (k, past) in self.history.iter().rev().enumerate() {
+                let weight = q.powi(k as i32);
+                spread += weight * (envelope - past).powi(2);
+                weights += weight;
+            }
+            let alike = 1.0 / (1.0 + spread / weights / section.dwell_a0.powi(2));
+            let margins = [alike - section.dwell_s_min, envelope - section.dwell_theta];
+            match section.dwell {
+                Dwell::Leaky => self.tau = q * self.tau + tick_seconds * alike,
+                Dwell::Sojourn if margins.iter().all(|margin| *margin >= 0.0) => {
+                    self.tau += tick_seconds;
+                }
+                Dwell::Sojourn => (self.tau, self.doubtful) = (0.0, false),
+            }
+            self.doubtful |= margins.iter().any(|margin| margin.abs() < 1e-5);
+            envelope
+        }
+    }
+
+    /// Every cell, after every tick, of a field that swells and falls, here earlier than there.
+    fn check_against_history([nx, ny]: [usize; 2], ticks: u64, section: &MetricsSection) {
+        let (mut memory, seconds) = (Memory::new(nx, ny, section, 0.01), 0.01);
+        let mut cells = vec![Plain::default(); nx * ny];
+        let (mut doubts, mut stays, mut moves) = (0, 0, 0);
+        for tick in 0..ticks {
+            let mut u = noise(nx * ny, 50 + tick);
+            for (i, u) in u.iter_mut().enumerate() {
+                *u = 0.3 * *u + (0.3 * tick as f32 + 0.01 * (i % 997) as f32).sin() + 0.5;
+            }
+            memory.remember(&u, &alone());
+            for (i, (plain, u)) in cells.iter_mut().zip(&u).enumerate() {
+                let envelope = plain.remember(*u, section, seconds);
+                let (e, tau) = (f64::from(memory.envelope()[i]), f64::from(memory.dwell()[i]));
+                assert!(
+                    (e - envelope).abs() < 1e-6,
+                    "{nx} x {ny}, tick {tick}, cell {i}: {e}, {envelope}"
+                );
+                if section.dwell == Dwell::Sojourn && plain.doubtful {
+                    doubts += 1;
+                    continue;
+                }
+                let near = (tau - plain.tau).abs() < 1e-6 * (1.0 + plain.tau);
+                assert!(near, "{nx} x {ny}, tick {tick}, cell {i}: {tau}, {}", plain.tau);
+                *(if plain.tau > 0.0 { &mut stays } else { &mut moves }) += 1;
+            }
+        }
+        let all = ticks * (nx * ny) as u64;
+        assert!(100 * doubts <= all, "{doubts} of {all} are too near to call");
+        if section.dwell == Dwell::Sojourn {
+            assert!(10 * stays > all && 10 * moves > all, "{stays} stay and {moves} move of {all}");
+        }
+    }
+
+    /// E, and both forms of tau: the sums that the recursion stands for, in whole fields of awkward sizes.
     #[test]
     fn the_recursion_is_the_sum_over_history() {
-        let section = section();
-        let mut memory = Memory::new(1, 1, &section, 0.01);
-        let (delta, q) = ((-1f64 / 3.0).exp(), (-1f64 / 7.0).exp());
-        let (mut envelope, mut tau, mut history) = (0.0, 0.0, Vec::<f64>::new());
-        for tick in 0..200 {
-            let u = (0.3 * f64::from(tick)).sin() + 0.5;
-            memory.remember(&[u as f32], &alone());
-            envelope = delta * envelope + (1.0 - delta) * f64::from(u as f32).max(0.0);
-            history.push(envelope);
-            let weights: f64 = (0..history.len()).map(|k| q.powi(k as i32)).sum();
-            let spread: f64 = history
-                .iter()
-                .rev()
-                .enumerate()
-                .map(|(k, past)| q.powi(k as i32) * (envelope - past).powi(2))
-                .sum::<f64>()
-                / weights;
-            tau = q * tau + 0.01 / (1.0 + spread / 0.09);
-            assert!((f64::from(memory.envelope()[0]) - envelope).abs() < 1e-6);
-            assert!((f64::from(memory.dwell()[0]) - tau).abs() < 1e-6 * (1.0 + tau), "tick {tick}");
+        let dwell = Dwell::Sojourn;
+        let sojourn = MetricsSection { dwell, dwell_s_min: 0.2, dwell_theta: 0.4, ..section() };
+        for section in [section(), sojourn] {
+            check_against_history([1, 1], 200, &section);
+            for nx in [1, 2, 3, 5, 17] {
+                for ny in [2, 3, 5, 17] {
+                    check_against_history([nx, ny], 30, &section);
+                }
+            }
+            for size in [[1, 1023], [1025, 1], [1023, 17], [17, 1025], [3, 1025]] {
+                check_against_history(size, 25, &section);
+            }
         }
     }
 

@@ -110,26 +110,74 @@ mod tests {
     use super::*;
     use crate::metrics::meter::tests::noise;
 
-    /// The definition, mode by mode.
-    fn naive(field: &[f32], nx: usize, [kx, ky]: [usize; 2]) -> f64 {
+    /// The definition, mode by mode; a Hann window has the mean square one.
+    fn naive(field: &[f32], nx: usize, [kx, ky]: [usize; 2], hann: bool) -> f64 {
         let ny = field.len() / nx;
         let mean = field.iter().map(|u| f64::from(*u)).sum::<f64>() / field.len() as f64;
+        let windows = [nx, ny].map(|n| {
+            let bell = |i: usize| 0.5 - 0.5 * (TAU * i as f64 / n as f64).cos();
+            let square = (0..n).map(|i| bell(i).powi(2)).sum::<f64>() / n as f64;
+            let sample = |i| if hann && n > 2 { bell(i) / square.sqrt() } else { 1.0 };
+            (0..n).map(sample).collect::<Vec<_>>()
+        });
         let mut sum = Complex::<f64>::default();
         for (i, u) in field.iter().enumerate() {
-            let turns = (kx * (i % nx)) as f64 / nx as f64 + (ky * (i / nx)) as f64 / ny as f64;
-            sum += Complex::from_polar(f64::from(*u) - mean, -TAU * turns);
+            let (x, y) = (i % nx, i / nx);
+            let turns = (kx * x % nx) as f64 / nx as f64 + (ky * y % ny) as f64 / ny as f64;
+            let value = (f64::from(*u) - mean) * windows[0][x] * windows[1][y];
+            sum += Complex::from_polar(value, -TAU * turns);
         }
         sum.norm_sqr() / field.len() as f64
     }
 
+    const AWKWARD: [usize; 7] = [1, 2, 3, 5, 17, 1023, 1025];
+
+    /// All modes of small fields, some of large ones.
     #[test]
     fn every_mode_is_its_definition_at_awkward_sizes() {
-        for (nx, ny) in [(1, 1), (2, 1), (1, 3), (3, 5), (17, 4), (16, 33)] {
-            let field = noise(nx * ny, 5);
-            let spectrum = Spectrum::new(&field, nx, false);
-            for (k, ours) in spectrum.modes().enumerate() {
-                let exact = naive(&field, nx, [k % nx, k / nx]);
-                assert!((ours - exact).abs() < 1e-12, "{nx} x {ny}, mode {k}: {ours}, {exact}");
+        let pairs = AWKWARD.iter().flat_map(|nx| AWKWARD.map(|ny| (*nx, ny)));
+        for (nx, ny) in pairs.chain([(17, 4), (16, 33)]) {
+            let (field, cells) = (noise(nx * ny, 5), nx * ny);
+            // Of a large field the first, the last, and some between.
+            let modes = if cells < 600 { cells } else { 5 };
+            for hann in [false, true] {
+                let spectrum = Spectrum::new(&field, nx, hann);
+                assert_eq!(spectrum.modes().count(), cells);
+                for k in (0..modes).map(|k| k * (cells - 1) / (modes - 1).max(1)) {
+                    let mode = [k % nx, k / nx];
+                    let (ours, exact) =
+                        (spectrum.at(mode[0], mode[1]), naive(&field, nx, mode, hann));
+                    assert!((ours - exact).abs() < 1e-12, "{nx} x {ny}, {mode:?}: {ours}, {exact}");
+                }
+            }
+        }
+    }
+
+    /// Rings in whole numbers: mode (kx, ky) is in ring k where `(2k-1)^2 <= 4 q^2 < (2k+1)^2`.
+    #[test]
+    fn every_ring_is_the_mean_of_its_modes() {
+        for (nx, ny) in AWKWARD.iter().flat_map(|nx| AWKWARD.map(|ny| (*nx, ny))) {
+            let spectrum = Spectrum::new(&noise(nx * ny, 6), nx, false);
+            let (across, down) = ((nx as u128).pow(2), (ny as u128).pow(2));
+            let mut sums = vec![(0.0, 0); nx.max(ny) + 1];
+            for (i, power) in spectrum.modes().enumerate() {
+                let [kx, ky] = [(i % nx, nx), (i / nx, ny)].map(|(k, n)| k.min(n - k) as u128);
+                // (2 q nx ny)^2.
+                let square = 4 * across.max(down) * (kx * kx * down + ky * ky * across);
+                let edge = |k: usize| (2 * k as u128 + 1).pow(2) * across * down;
+                let ring = (0..).find(|k| square < edge(*k)).unwrap();
+                (sums[ring].0, sums[ring].1) = (sums[ring].0 + power, sums[ring].1 + 1);
+            }
+            let last = sums.iter().rposition(|sum| sum.1 > 0).unwrap();
+            let rings = spectrum.rings();
+            assert_eq!(rings.len(), last + 1, "{nx} x {ny}");
+            for (k, (ring, (sum, modes))) in rings.iter().zip(sums).enumerate() {
+                let mean = if modes > 0 { sum / modes as f64 } else { 0.0 };
+                assert_eq!(ring.modes, modes, "{nx} x {ny}, ring {k}");
+                assert!(
+                    (ring.mean - mean).abs() < 1e-12,
+                    "{nx} x {ny}, ring {k}: {ring:?}, {mean}"
+                );
             }
         }
     }

@@ -194,8 +194,12 @@ fn how_it_is_computed_changes_no_bit() {
         let fields = [wave.u(), meter.ci(), meter.coherence(), meter.gain(), meter.dwell()];
         (format!("{summary:?} {energy:?}"), fields.map(bits))
     };
-    let plain = run(Workers::plain());
-    assert_eq!(run(alone()), plain, "vector instructions");
+    let mut kinds = Workers::of_every_kind().into_iter();
+    let plain = run(kinds.next().unwrap());
+    for kind in kinds {
+        let name = kind.instructions();
+        assert_eq!(run(kind), plain, "{name}");
+    }
     for threads in [2, 3, 4] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         assert_eq!(run(Workers::new(std::sync::Arc::new(pool))), plain, "{threads} threads");
