@@ -48,7 +48,7 @@ fn check_energy<T: Real>(tolerance: f64) {
 
 #[test]
 fn the_energy_of_many_cells_is_right() {
-    check_energy::<f32>(1e-7);
+    check_energy::<f32>(1e-9);
     check_energy::<f64>(1e-12);
 }
 
