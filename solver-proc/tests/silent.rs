@@ -5,10 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "../../runtime/plane/tests/silent/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{BOUNDARIES, LAWS, band, medium, noise_of, pool, recorded, topology};
 use rayon::ThreadPool;
@@ -21,31 +21,10 @@ use solver_proc::source::Feeds;
 use solver_proc::wave::{Medium, Tiling, Wave};
 use solver_proc::workers::Workers;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-// SAFETY: the system's allocator does the work; counting changes nothing of it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as promised to us.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as promised to us.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = counting::allocations();
     work();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    counting::allocations() - before
 }
 
 /// Ticks from inside of the engine's pool, as the kernel makes them, and from outside, where rayon's queue of jobs

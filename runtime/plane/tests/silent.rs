@@ -3,10 +3,11 @@
 //! A process of its own does both in strict seccomp mode, where the system ends it at any call but `read`, `write` and
 //! `exit`, and under an allocator that counts.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
+#[path = "silent/counting.rs"]
+mod counting;
 
 use bytemuck::Zeroable;
+use counting::allocations;
 use rsw_plane::{
     CellSpec, CellValue, EventHead, FieldSpec, PlaneReader, PlaneSpec, PlaneWriter, PolledBatch,
     StartAt, Value,
@@ -15,31 +16,10 @@ use rsw_schemas::board::CellType;
 use rsw_schemas::event::Slot;
 use rsw_schemas::field::Dtype;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-// SAFETY: the system's allocator does the work; counting changes nothing of it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as promised to us.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as promised to us.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 /// What both ends do in a few ticks; the number of events read, or 0 if anything was wrong.
 fn work(writer: &mut PlaneWriter, plane: &PlaneReader, room: &mut Room) -> u8 {
     let mut ring = plane.ring(StartAt::Oldest);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     let mut read = 0;
     for tick in 1..=5u64 {
         writer.fields[0].publish(tick, 1, [0.0; 2], &room.frame);
@@ -57,7 +37,7 @@ fn work(writer: &mut PlaneWriter, plane: &PlaneReader, room: &mut Room) -> u8 {
             read += count as u8;
         }
     }
-    if ALLOCATIONS.load(Ordering::Relaxed) == before { read } else { 0 }
+    if allocations() == before { read } else { 0 }
 }
 
 /// Everything that is needed, made before.

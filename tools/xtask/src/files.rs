@@ -24,8 +24,6 @@ const UNSAFE_ALLOWED: &[&str] = &[
     // The C door: every pointer of a caller, and the table that keeps handles from being pointers.
     "runtime/capi/",
     "tools/recorder/src/vec_extension.rs",
-    // An allocator that counts.
-    "solver-proc/tests/silent.rs",
     // A second process by fork, pages that both map and one writes, the processor's counter.
     "benches/src/bin/rsw-bench/pair.rs",
     "benches/src/bin/rsw-bench/clock.rs",
