@@ -48,6 +48,8 @@ pub struct NpyError {
 enum Reason {
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error("there is no folder {} to write it to; make it first", .0.display())]
+    NoFolder(PathBuf),
     #[error("it does not begin like a .npy file; write it with numpy.save")]
     Magic,
     #[error("its header cannot be read: {0}; write it with numpy.save")]
@@ -114,6 +116,19 @@ impl Values {
         match self {
             Self::Single(_) => f32::NAME,
             Self::Double(_) => f64::NAME,
+        }
+    }
+}
+
+/// Looks whether a file can have its place, before work is done that it is to hold.
+///
+/// # Errors
+/// Its folder is missing.
+pub fn check_folder(path: &Path) -> Result<(), NpyError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        None => Ok(()),
+        Some(folder) => {
+            Err(NpyError { path: path.into(), reason: Reason::NoFolder(folder.into()) })
         }
     }
 }

@@ -314,6 +314,7 @@ fn what_cannot_be_measured_is_refused_by_name() {
         ("u.npy --threshold -1", "-1"),
         ("u.npy --tile -1", "'-1' for '--tile"),
         ("u.npy --threshold 1e39", "threshold"),
+        ("u.npy --out-prefix nowhere/u", "there is no folder nowhere"),
         ("u.npy --params none.toml", "none.toml: there is no such file"),
     ] {
         let told = refused(folder, words);

@@ -199,6 +199,8 @@ fn what_cannot_be_solved_is_refused_by_name() {
         ("--dy 1e-300", "no time step is stable with --c 1e0, --dx 1e0, --dy 1e-300"),
         ("--dx 1e300", "no time step is stable with --c 1e0, --dx 1e300, --dy 1e300"),
         ("--dt 1e-170", "time step"),
+        ("--out nowhere/u.npy", "nowhere/u.npy: there is no folder nowhere to write it to"),
+        ("--every 1 --out-prefix nowhere/u", "there is no folder nowhere"),
         ("--dx 1e-3 --dt 1e-4 --source at=3:3,frequency=0,phase=1,amplitude=1e308", "--source"),
         ("--source at=99:3,ricker=1", "move it inwards"),
     ] {

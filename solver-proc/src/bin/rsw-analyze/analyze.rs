@@ -1,6 +1,6 @@
 //! One run: every frame through the meter that the kernel uses, the last one through the rest.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use solver_proc::metrics::spectrum::Spectrum;
 use solver_proc::metrics::{Bands, Kept, Meter};
@@ -17,6 +17,7 @@ const LASTING: f64 = 1e-6;
 
 pub(crate) fn run(options: &Options) -> Result<Document, Failure> {
     let Parameters { mut section, bands, frame_seconds } = options.parameters()?;
+    options.out_prefix.as_deref().map_or(Ok(()), |prefix| npy::check_folder(Path::new(prefix)))?;
     let mut frames = Frames::open(&options.fields)?;
     if frames.is_one() {
         section.tau0 = LASTING * frame_seconds;

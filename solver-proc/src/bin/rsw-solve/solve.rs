@@ -84,6 +84,10 @@ impl Summary {
 }
 
 pub(crate) fn run(options: &Options) -> Result<Summary, Failure> {
+    let prefix = options.out_prefix.as_deref().map(Path::new);
+    for path in [options.out.as_deref(), options.out_previous.as_deref(), prefix] {
+        path.map_or(Ok(()), npy::check_folder)?;
+    }
     let (size, init) = Array::read_field(&options.init)?;
     let single = match options.dtype {
         Some(precision) => precision == Precision::F32,
