@@ -86,7 +86,8 @@ pub struct Pyramid {
     tile: usize,
     range: Option<BoxRange>,
     tile_range: Option<BoxRange>,
-    words: Vec<u64>,
+    /// Boxes of the levels that are odd, and of those that are even.
+    levels: [Vec<u64>; 2],
     whole: BoxFit,
     tiles: Vec<BoxFit>,
 }
@@ -104,7 +105,7 @@ impl Pyramid {
         let tile = 1usize << tile.min(nx).min(ny).max(1).ilog2();
         let tiles = (nx / tile) * (ny / tile);
         Self {
-            words: vec![0; nx.div_ceil(64) * ny],
+            levels: [2, 4].map(|part| vec![0; nx.div_ceil(64) * (ny / part)]),
             whole: BoxFit { range, ..BoxFit::NOTHING },
             tiles: vec![BoxFit { range: tile_range, ..BoxFit::NOTHING }; tiles],
             nx,
@@ -118,21 +119,23 @@ impl Pyramid {
     /// Counts the boxes of a set.
     #[inline(always)]
     pub fn count(&mut self, bits: &Bits) {
-        self.words.copy_from_slice(bits.words());
-        self.whole.counts = [0; LEVELS_MAX];
-        for tile in &mut self.tiles {
-            tile.counts = [0; LEVELS_MAX];
-        }
         let [last, tile_last] = self.last();
+        let Self { nx, ny, tile, levels: [odd, even], whole, tiles, .. } = self;
+        let (width, area) = (nx.div_ceil(64), [*nx, *ny].map(|side| side >> last << last));
+        whole.counts = [0; LEVELS_MAX];
         for level in 0..=last.max(tile_last) {
-            if level > 0 {
-                self.join(level);
-            }
+            let words = match level {
+                0 => bits.words(),
+                1 => join(level, width, bits.words(), odd),
+                _ if level % 2 == 0 => join(level, width, odd, even),
+                _ => join(level, width, even, odd),
+            };
+            let boxes = Boxes { level, width, words };
             if level <= last {
-                self.count_whole(level, last);
+                whole.counts[level as usize] = boxes.count(area);
             }
             if level <= tile_last {
-                self.count_tiles(level);
+                boxes.count_tiles(*tile, *nx / *tile, tiles);
             }
         }
     }
@@ -173,70 +176,86 @@ impl Pyramid {
     pub fn tile_counts(&self) -> [usize; 2] {
         [self.nx / self.tile, self.ny / self.tile]
     }
+}
 
-    /// From level - 1 to level, in place. Up to 64 cells a box is a bit that stays where its first
-    /// cell is; above that it is a word.
-    #[inline(always)]
-    fn join(&mut self, level: u32) {
-        let width = self.nx.div_ceil(64);
-        let (half, mask) = (1u32 << (level - 1), spaced(level));
-        for row in 0..self.ny >> level {
-            let (upper, lower) = (2 * row * width, (2 * row + 1) * width);
-            if level <= 6 {
-                for w in 0..width {
-                    let both = self.words[upper + w] | self.words[lower + w];
-                    self.words[row * width + w] = (both | both >> half) & mask;
-                }
-            } else {
-                let before = width.div_ceil(1 << (level - 7));
-                for w in 0..before.div_ceil(2) {
-                    let pair = 2 * w..(2 * w + 2).min(before);
-                    let all =
-                        pair.fold(0, |all, v| all | self.words[upper + v] | self.words[lower + v]);
-                    self.words[row * width + w] = all;
-                }
+/// The boxes of 2^level cells, in rows of words. Up to 64 cells a box is a bit that stays where its first cell is; above
+/// that it is a word, and a row begins with as many as it needs.
+struct Boxes<'a> {
+    level: u32,
+    width: usize,
+    words: &'a [u64],
+}
+
+/// From the boxes of level - 1 to those of `level`, which are returned.
+#[inline(always)]
+fn join<'a>(level: u32, width: usize, from: &[u64], into: &'a mut [u64]) -> &'a [u64] {
+    let (half, mask) = (1u32 << (level - 1), spaced(level));
+    for (pair, row) in from.chunks_exact(2 * width).zip(into.chunks_exact_mut(width)) {
+        let (upper, lower) = pair.split_at(width);
+        if level <= 6 {
+            for w in 0..width {
+                let both = upper[w] | lower[w];
+                row[w] = (both | both >> half) & mask;
+            }
+        } else {
+            let before = width.div_ceil(1 << (level - 7));
+            for w in 0..before.div_ceil(2) {
+                let second = (2 * w + 1).min(before - 1);
+                row[w] = upper[2 * w] | lower[2 * w] | upper[second] | lower[second];
             }
         }
     }
+    into
+}
 
+impl Boxes<'_> {
+    /// Those that hold a cell of the set, in so many columns and rows of cells from the first.
     #[inline(always)]
-    fn count_whole(&mut self, level: u32, last: u32) {
-        let width = self.nx.div_ceil(64);
-        let (columns, rows) = (self.nx >> last << last, self.ny >> last << last);
-        let span = 64.max(1usize << level);
-        let (words, rest) = (columns / span, columns % span);
+    fn count(&self, [columns, rows]: [usize; 2]) -> u64 {
+        let span = self.span();
+        let (whole, rest) = (columns / span, columns % span);
         let mut count = 0;
-        for row in 0..rows >> level {
-            let row = &self.words[row * width..][..width];
-            count += row[..words].iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+        for row in self.words.chunks_exact(self.width).take(rows >> self.level) {
+            for word in &row[..whole] {
+                count += u64::from(word.count_ones());
+            }
             if rest > 0 {
-                count += u64::from((row[words] & low(rest)).count_ones());
+                count += u64::from((row[whole] & low(rest)).count_ones());
             }
         }
-        self.whole.counts[level as usize] = count;
+        count
     }
 
+    /// The same for each of the tiles, `across` in a row of them.
     #[inline(always)]
-    fn count_tiles(&mut self, level: u32) {
-        let (tile, width) = (self.tile, self.nx.div_ceil(64));
-        let [across, down] = self.tile_counts();
-        let span = 64.max(1usize << level);
-        for row in 0..(down * tile) >> level {
-            let words = &self.words[row * width..][..width];
-            let tiles = &mut self.tiles[(row << level) / tile * across..][..across];
+    fn count_tiles(&self, tile: usize, across: usize, tiles: &mut [BoxFit]) {
+        let (level, width, span) = (self.level as usize, self.width, self.span());
+        let rows = self.words.chunks_exact((tile >> level) * width);
+        for (rows, tiles) in rows.zip(tiles.chunks_exact_mut(across)) {
             for (x, fit) in tiles.iter_mut().enumerate() {
-                let count: u32 = if tile >= span {
-                    words[x * tile / span..][..tile / span]
-                        .iter()
-                        .map(|word| word.count_ones())
-                        .sum()
+                let first = x * tile / span;
+                let mut count = 0;
+                if tile > span {
+                    for row in rows.chunks_exact(width) {
+                        for word in &row[first..first + tile / span] {
+                            count += u64::from(word.count_ones());
+                        }
+                    }
                 } else {
-                    let first = x * tile;
-                    (words[first / 64] >> (first % 64) & low(tile)).count_ones()
-                };
-                fit.counts[level as usize] += u64::from(count);
+                    let (shift, mask) = ((x * tile % span) as u32, low(tile.min(64)));
+                    for row in rows.chunks_exact(width) {
+                        count += u64::from((row[first] >> shift & mask).count_ones());
+                    }
+                }
+                fit.counts[level] = count;
             }
         }
+    }
+
+    /// Cells in a word.
+    #[inline(always)]
+    fn span(&self) -> usize {
+        64.max(1 << self.level)
     }
 }
 

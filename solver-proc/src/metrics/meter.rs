@@ -447,12 +447,14 @@ fn kept_or<'a>(
 /// Adds sums in single precision to those in double, and begins anew.
 #[inline(always)]
 fn take_lanes(sums: &mut [[f64; BLOCK]; 4], lanes: &mut [Lanes; 4]) {
-    for (sums, lanes) in sums.iter_mut().zip(lanes) {
+    for k in 0..4 {
+        let (mut sum, lane) = (sums[k], lanes[k]);
         for l in 0..BLOCK {
-            sums[l] += f64::from(lanes[l]);
+            sum[l] += f64::from(lane[l]);
         }
-        *lanes = [0.0; BLOCK];
+        sums[k] = sum;
     }
+    *lanes = [[0.0; BLOCK]; 4];
 }
 
 /// Part of a row of the field, and what is known of it.
