@@ -176,3 +176,35 @@ fn the_plane_is_writable_by_its_kernel_alone() {
     let attached = client.welcome(rsw_tests::PATIENCE).expect("welcome");
     assert_eq!(attached.plane.generation(), 1);
 }
+
+/// Patience does not help an agent that was given up; and one that is through with its work is not waited for.
+#[test]
+fn up_waits_for_no_agent_that_has_failed_or_is_done() {
+    let place = Place::new();
+    let agent = |code: u8, restart: &str| {
+        format!(
+            "[agent.short]\ncommand = [\"sh\", \"-c\", \"exit {code}\"]\nisolation = \"none\"\nrestart = \"{restart}\"\n\
+             [agent.watcher]\nreplicas = 1\n"
+        )
+    };
+    place.write("swarm.toml", &agent(3, "on-failure"));
+    let done = place.run(&["up", "-d", "--wait=600", "--json"]);
+    let error = done.error();
+    assert_eq!((done.code, error["code"].as_str()), (1, Some("agent-failed")), "{error}");
+    assert!(error["message"].as_str().expect("words").starts_with("short failed"), "{error}");
+    let status = place.json(&["status"]);
+    assert_eq!(
+        (status["state"].as_str(), status["agents_failed"].as_u64(), &status["reasons"][0]),
+        (Some("degraded"), Some(1), &"short is failed".into())
+    );
+    place.ok(&["down"]);
+
+    place.write("swarm.toml", &agent(0, "never"));
+    place.ok(&["up", "-d", "--wait=600"]);
+    let status = place.json(&["status"]);
+    assert_eq!(
+        (status["agents_running"].as_u64(), status["agents_exited"].as_u64()),
+        (Some(1), Some(1))
+    );
+    place.ok(&["down"]);
+}

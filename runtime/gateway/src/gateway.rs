@@ -7,9 +7,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rsw_attach::page::PageError;
 use rsw_attach::{Incoming, Message, Sent, codec, page};
 use rsw_config::Topology;
 use rsw_loans::LoanDomain;
+use rsw_os::Listener;
 use rsw_os::clock::mono_ns;
 use rsw_os::packet;
 use rsw_os::poll::{Interest, PollFd, poll};
@@ -40,6 +42,9 @@ const GUESTS_MAX: usize = 64;
 const GUEST_IDS: u32 = 1024;
 /// Packets taken from one client before the next one's turn.
 const PACKETS_PER_TURN: usize = 32;
+/// What a client hears for whom there is no descriptor left.
+const NO_DESCRIPTOR: &str =
+    "the gateway can open no more files: raise the limit (`ulimit -Hn`) or try later";
 /// No packet of the supervisor carries more descriptors.
 const FDS_MAX: usize = 2;
 
@@ -129,8 +134,11 @@ impl<'fd> Gateway<'fd> {
         let mut fds = vec![
             PollFd::new(self.control, Interest::READ),
             PollFd::new(self.signals.as_fd(), Interest::READ),
-            PollFd::new(self.door.sock.as_fd(), Interest::READ),
         ];
+        let door_at = self.door.sock.to_poll().map(|sock| {
+            fds.push(PollFd::new(sock, Interest::READ));
+            fds.len() - 1
+        });
         let lender_at = self.lender.as_ref().map(|lender| {
             fds.push(PollFd::new(lender.as_fd(), Interest::READ));
             fds.len() - 1
@@ -147,7 +155,7 @@ impl<'fd> Gateway<'fd> {
         let clients = self.clients.iter().zip(&fds[clients_at..]);
         let clients = clients.filter(|(_, fd)| fd.ready().any());
         let woken = Woken {
-            door: fds[2].ready().any(),
+            door: door_at.is_some_and(|at| fds[at].ready().any()),
             lender: lender_at.is_some_and(|at| fds[at].ready().any()),
             clients: clients.map(|(client, _)| client.sock.as_raw_fd()).collect(),
         };
@@ -255,7 +263,8 @@ impl<'fd> Gateway<'fd> {
     }
 
     fn let_in(&mut self) -> Result<(), GatewayError> {
-        while let Some(sock) = packet::accept(&self.door.sock)? {
+        let full = |sock: BorrowedFd<'_>| refuse(sock, RefusalCode::Full, NO_DESCRIPTOR);
+        while let Some(sock) = self.door.sock.accept(full)? {
             let Ok(peer) = packet::peer_cred(&sock) else { continue };
             let now_ns = mono_ns();
             let strangers = self.clients.iter().filter(|client| client.role != Role::Seat).count();
@@ -327,8 +336,7 @@ impl<'fd> Gateway<'fd> {
         if self.clients[at].role == Role::Stranger {
             if hello.flags & hello_flag::OBSERVER != 0 {
                 self.clients[at].role = Role::Observer;
-            } else if !self.become_guest(at, hello)? {
-                let words = "the supervisor is busy: try again";
+            } else if let Err(words) = self.become_guest(at, hello)? {
                 return Ok(Err((RefusalCode::Full, words.into())));
             }
         }
@@ -354,11 +362,18 @@ impl<'fd> Gateway<'fd> {
         }
     }
 
-    /// Gives a stranger an id, a name and a mailbox; false if the supervisor cannot be told.
-    fn become_guest(&mut self, at: usize, hello: &Hello) -> Result<bool, GatewayError> {
+    /// Gives a stranger an id, a name and a mailbox, or says why that cannot be now.
+    fn become_guest(
+        &mut self,
+        at: usize,
+        hello: &Hello,
+    ) -> Result<Result<(), &'static str>, GatewayError> {
         let agent_id = self.next_guest_id();
         let name = guest_name(&text::unpack(&hello.name), agent_id);
-        let mailbox = page::create_for_peer(&format!("mailbox-{agent_id}"))?;
+        let mailbox = match page::create_for_peer(&format!("mailbox-{agent_id}")) {
+            Err(PageError::Os(error)) if error.is_no_descriptor() => return Ok(Err(NO_DESCRIPTOR)),
+            mailbox => mailbox?,
+        };
         let client = &mut self.clients[at];
         client.seat.agent_id = agent_id;
         client.seat.isolation = Isolation::None as u32;
@@ -367,11 +382,11 @@ impl<'fd> Gateway<'fd> {
         let sent = codec::send(self.control, PacketKind::Attached, &client.seat, &fds)?;
         if sent == Sent::WouldBlock {
             client.seat.agent_id = 0;
-            return Ok(false);
+            return Ok(Err("the supervisor is busy: try again"));
         }
         client.role = Role::Guest;
         client.mailbox = Some(mailbox);
-        Ok(true)
+        Ok(Ok(()))
     }
 
     fn next_guest_id(&mut self) -> u32 {
@@ -461,7 +476,7 @@ struct Woken {
 
 /// The public socket; its file goes with it.
 struct Door {
-    sock: OwnedFd,
+    sock: Listener,
     path: PathBuf,
 }
 
@@ -477,7 +492,7 @@ impl Door {
                 let path = path.to_owned();
                 Err(GatewayError::Socket { path, action: "removed", source: error })
             }
-            _ => Ok(Self { sock: packet::listen(path)?, path: path.into() }),
+            _ => Ok(Self { sock: Listener::bind(path)?, path: path.into() }),
         }
     }
 }

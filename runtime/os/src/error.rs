@@ -36,6 +36,12 @@ impl OsError {
         matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::OutOfMemory)
     }
 
+    /// True if this process may open no more descriptors, or the machine has none left.
+    pub fn is_no_descriptor(&self) -> bool {
+        let errno = rustix::io::Errno::from_io_error(&self.source);
+        matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+    }
+
     pub(crate) fn refused(
         operation: &'static str,
         object: impl Display,

@@ -15,6 +15,7 @@ pub mod epoll;
 pub mod error;
 pub mod eventfd;
 pub mod futex;
+pub mod listener;
 pub mod lock;
 pub mod membarrier;
 pub mod memfd;
@@ -27,4 +28,5 @@ pub mod shm;
 pub mod signal;
 
 pub use error::OsError;
+pub use listener::Listener;
 pub use signal::Signal;

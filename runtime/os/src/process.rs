@@ -3,7 +3,7 @@
 use crate::affinity::parse_list;
 use crate::pidfd::pid_of;
 use crate::{OsError, Signal};
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -84,6 +84,20 @@ pub fn new_session() -> Result<(), OsError> {
     rustix::process::setsid()
         .map(drop)
         .map_err(|errno| OsError::new("leave the session of", "this process", errno))
+}
+
+/// Lets this process, and those that it starts from now on, open `count` files, or as many as its hard limit allows.
+/// Never lowers the limit. Returns what it is now; `None` if there is none.
+pub fn raise_open_files(count: u64) -> Result<Option<u64>, OsError> {
+    let limits = getrlimit(Resource::Nofile);
+    let wanted = limits.maximum.map_or(count, |maximum| count.min(maximum));
+    if limits.current.is_none_or(|current| current >= wanted) {
+        return Ok(limits.current);
+    }
+    let raised = Rlimit { current: Some(wanted), ..limits };
+    setrlimit(Resource::Nofile, raised)
+        .map_err(|errno| OsError::new("raise", "the limit of open files", errno))?;
+    Ok(Some(wanted))
 }
 
 /// Reads and writes on `fd` (and on every duplicate of it) no longer wait.

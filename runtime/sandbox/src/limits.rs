@@ -2,13 +2,15 @@
 
 use crate::policy::{Policy, Profile};
 use rsw_os::OsError;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 
 /// Sets the limits of `policy`; returns them by name.
 pub(crate) fn set(policy: &Policy) -> Result<BTreeMap<String, u64>, OsError> {
     let mut done = BTreeMap::new();
     for (name, resource, value) in wanted(policy) {
+        // Nobody gets more than whoever started us has.
+        let value = getrlimit(resource).maximum.map_or(value, |maximum| value.min(maximum));
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) }).map_err(
             |errno| OsError::new("set resource limit", format!("{name}={value}"), errno),
         )?;

@@ -166,11 +166,11 @@ impl DoctorContext<'_> {
         self.topology.config.agent.values().any(|agent| confined(agent.isolation))
     }
 
-    /// Soft limit of this process; `None` where it is unlimited or not known.
+    /// Hard limit of this process; `None` where it is unlimited or not known.
     fn open_files_max(&self) -> Option<u64> {
         let limits = self.read("proc/self/limits")?;
         let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-        line.split_whitespace().next()?.parse().ok()
+        line.split_whitespace().nth(1)?.parse().ok()
     }
 }
 

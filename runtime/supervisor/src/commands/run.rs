@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
     let is_ours = program.file_name().is_some_and(|name| name == "agent-proc");
     let name = args.name.clone().unwrap_or_else(|| name_of(&program));
     let mut env = environment(&args.env)?;
-    env.insert("RSW_AGENT_NAME".into(), name.into());
+    env.insert("RSW_AGENT_NAME".into(), name.clone().into());
     let isolation = match args.isolation {
         RunIsolation::Sandboxed => Isolation::Sandboxed,
         RunIsolation::Strict => Isolation::Strict,
@@ -77,10 +77,7 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
         stdout: Stdio::from(stdout),
         stderr: Stdio::from(stderr),
     };
-    let launched = launch.spawn().map_err(|error| {
-        CliError::new(exit::FAILURE, "launch", error.to_string())
-            .hint("build the whole workspace: cargo build --release")
-    })?;
+    let launched = launch.spawn().map_err(|error| swarm::launch_error(&name, error))?;
     // From now on it is the program's alone: its end is seen as the agent's.
     drop(socket);
     launched.wait_applied().map_err(|error| {

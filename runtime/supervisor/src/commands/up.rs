@@ -260,11 +260,16 @@ fn detach(context: &Context, args: &Up, project: &Project) -> Result<u8, CliErro
         if let Ok(client) = Client::connect(project, context.global.timeout())
             && let Ok((status, _)) = client.ask(&json!({"op": "status"}))
             && status["supervisor_pid"] == child.id()
-            && is_ready(&status, wait.is_some())
         {
-            let (ps, _) = client.ask(&json!({"op": "ps"}))?;
-            report_detached(context, &ps);
-            return Ok(exit::OK);
+            if wait.is_some() && status["agents_failed"] != 0 {
+                let (ps, _) = client.ask(&json!({"op": "ps"}))?;
+                return Err(why_failed(&ps));
+            }
+            if is_ready(&status, wait.is_some()) {
+                let (ps, _) = client.ask(&json!({"op": "ps"}))?;
+                report_detached(context, &ps);
+                return Ok(exit::OK);
+            }
         }
         if Instant::now() >= deadline {
             return Err(CliError::new(exit::TIMEOUT, "timeout", "the swarm is not ready yet")
@@ -274,12 +279,30 @@ fn detach(context: &Context, args: &Up, project: &Project) -> Result<u8, CliErro
     }
 }
 
-/// Ticking; with `--wait` also: every agent attached.
+/// Ticking; with `--wait` also: every agent attached, or through with what it had to do.
 fn is_ready(status: &Json, all: bool) -> bool {
     let ticked = status["tick"].as_str().is_some_and(|tick| tick != "0");
+    let agents = |key: &str| status[key].as_u64().unwrap_or(0);
     status["phase"] != "starting"
         && ticked
-        && (!all || status["agents"] == status["agents_running"])
+        && (!all || agents("agents") == agents("agents_running") + agents("agents_exited"))
+}
+
+/// The error of `--wait` when an agent has been given up: more patience would not help.
+fn why_failed(ps: &Json) -> CliError {
+    let rows = ps["processes"].as_array().map_or(&[][..], Vec::as_slice);
+    let failed = rows.iter().filter(|row| row["role"] == "agent" && row["state"] == "failed");
+    let mut names = failed.map(|row| row["name"].as_str().unwrap_or("an agent"));
+    let first = names.next().unwrap_or("an agent");
+    let others = match names.count() {
+        0 => String::new(),
+        1 => ", and another agent".into(),
+        others => format!(", and {others} other agents"),
+    };
+    let words = format!("{first} failed and is not started again{others}");
+    CliError::new(exit::FAILURE, "agent-failed", words).hint(format!(
+        "runtime logs {first} shows what it said; the swarm runs on, runtime down stops it"
+    ))
 }
 
 fn report_detached(context: &Context, ps: &Json) {

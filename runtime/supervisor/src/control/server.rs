@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rsw_os::OsError;
 use rsw_os::packet::{self, Received, SendError, Sent};
 use rsw_os::poll::Interest;
+use rsw_os::{Listener, OsError};
 use serde_json::Value as Json;
 
 use super::{CHUNK_BYTES, LAST, MORE, REQUEST_BYTES_MAX};
@@ -23,7 +23,7 @@ pub(crate) struct Answer {
 
 /// Listens for the command line.
 pub(crate) struct Server {
-    listener: OwnedFd,
+    listener: Listener,
     clients: Vec<Connection>,
 }
 
@@ -37,7 +37,12 @@ pub(crate) struct Connection {
 impl Server {
     /// Listens at `path`, which must not exist.
     pub(crate) fn listen(path: &Path) -> Result<Self, OsError> {
-        Ok(Self { listener: packet::listen(path)?, clients: Vec::new() })
+        Ok(Self { listener: Listener::bind(path)?, clients: Vec::new() })
+    }
+
+    /// What to poll for new connections; `None` after there was no descriptor for one, for a moment.
+    pub(crate) fn to_poll(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.to_poll()
     }
 
     /// Everybody connected, in a stable order until [`Self::forget_closed`].
@@ -49,7 +54,8 @@ impl Server {
     /// are taken, whoever has been there longest has to go.
     pub(crate) fn accept(&mut self) {
         for _ in 0..CLIENTS_MAX {
-            let Ok(Some(fd)) = packet::accept(&self.listener) else { return };
+            // Without a descriptor for it, whoever asks sees the connection end.
+            let Ok(Some(fd)) = self.listener.accept(|_| {}) else { return };
             if self.clients.len() >= CLIENTS_MAX {
                 self.clients.remove(0);
             }
@@ -98,12 +104,6 @@ impl Server {
     /// Drops who has left.
     pub(crate) fn forget_closed(&mut self) {
         self.clients.retain(|client| !client.closed);
-    }
-}
-
-impl AsFd for Server {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
     }
 }
 

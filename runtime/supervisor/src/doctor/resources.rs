@@ -5,6 +5,7 @@ use std::path::Path;
 use rsw_config::{WaitSpec, parse_wait, plane_bytes_estimate};
 
 use super::{Asked, Check, DoctorContext};
+use crate::swarm::open_files_needed;
 use crate::view::table::bytes;
 
 pub(super) fn memory(ctx: &DoctorContext<'_>) -> Check {
@@ -39,17 +40,14 @@ fn room(asked: Asked, need: u64, good: u64, free: u64, fix: &str) -> Check {
     }
 }
 
-/// Descriptors of the supervisor and of the gateway: logs, pidfd, socket and pages of each agent.
 pub(super) fn open_files(ctx: &DoctorContext<'_>) -> Check {
-    const FIXED: u64 = 128;
-    const PER_AGENT: u64 = 8;
     let asked = Asked { id: "nofile", what: "limit of open files" };
-    let agents = ctx.topology.agents.len() as u64;
-    let need = FIXED + PER_AGENT * agents;
+    let (agents, need) = (ctx.topology.agents.len(), open_files_needed(ctx.topology));
+    // The soft limit is no matter: `up` raises it.
     match ctx.open_files_max() {
         Some(limit) if limit < need => asked.fail(
             format!("{limit} is less than the {need} that {agents} agents need"),
-            format!("ulimit -n {need}"),
+            format!("ulimit -Hn {need}, as root"),
         ),
         Some(limit) => asked.pass(format!("{limit}, {need} needed")),
         None => asked.pass("no limit"),
@@ -92,7 +90,7 @@ mod tests {
     #[test]
     fn limits_are_held_against_the_swarm() {
         let machine = machine(&["agent.watcher.replicas=500", "agent.watcher.wait=spin"]);
-        assert_is(&open_files(&machine.context()), Status::Fail, "1024 is less than the 4128");
+        assert_is(&open_files(&machine.context()), Status::Fail, "4096 is less than the 4128");
         assert_is(&cpus(&machine.context()), Status::Warn, "500 of them spin");
         machine.put("proc/self/limits", "Max locked memory  8192  8192  bytes\n");
         assert_is(&open_files(&machine.context()), Status::Pass, "no limit");

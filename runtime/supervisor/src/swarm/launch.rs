@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use rsw_schemas::wire::{Isolation, PacketKind};
 
 use super::channel::Channel;
 use super::child::{Role, Running};
-use super::{Swarm, os_error};
+use super::{Swarm, launch_error, os_error};
 use crate::project::Project;
 use crate::view::error::CliError;
 
@@ -55,10 +56,10 @@ impl Swarm {
             Role::Gateway => self.plan_gateway(),
             Role::Agent(agent) => self.plan_agent(agent),
         }?;
-        let (read, write) = std::io::pipe().map_err(|error| io_error("pipe", &error))?;
+        let (read, write) = std::io::pipe().map_err(|error| io_error("a pipe", error))?;
         let output = OwnedFd::from(read);
         rsw_os::process::set_nonblocking(&output).map_err(os_error)?;
-        let errors = write.try_clone().map_err(|error| io_error("pipe", &error))?;
+        let errors = write.try_clone().map_err(|error| io_error("a pipe", error))?;
         let keep_fds: Vec<BorrowedFd<'_>> = plan.kept.iter().map(AsFd::as_fd).collect();
         let launch = Launch {
             policy: plan.policy,
@@ -69,14 +70,8 @@ impl Swarm {
             stdout: Stdio::from(write),
             stderr: Stdio::from(errors),
         };
-        let launched = launch.spawn().map_err(|error| {
-            CliError::new(
-                exit::FAILURE,
-                "launch",
-                format!("{}: {error}", self.children[index].name),
-            )
-            .hint("build the whole workspace: cargo build --release")
-        })?;
+        let name = &self.children[index].name;
+        let launched = launch.spawn().map_err(|error| launch_error(name, error))?;
         self.children[index].log.note(&format!("pid {} started", launched.pid));
         self.children[index].started(Running {
             pid: launched.pid,
@@ -218,8 +213,7 @@ impl Swarm {
     fn fresh_loan_root(&mut self) -> Result<PathBuf, CliError> {
         let random = run_id_text(&rsw_os::process::random_id().map_err(os_error)?);
         let root = self.project.loan_dir.join(&random[..16]);
-        std::fs::create_dir(&root)
-            .map_err(|error| io_error(&root.display().to_string(), &error))?;
+        std::fs::create_dir(&root).map_err(|error| io_error(root.display(), error))?;
         self.loan_roots.push(root.clone());
         Ok(root)
     }
@@ -381,8 +375,8 @@ pub(crate) fn run_id_text(run_id: &[u8; 16]) -> String {
     run_id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn io_error(object: &str, error: &std::io::Error) -> CliError {
-    CliError::new(exit::FAILURE, "system", format!("{object}: {error}"))
+fn io_error(object: impl Display, error: std::io::Error) -> CliError {
+    os_error(rsw_os::OsError::new("create", object, error))
 }
 
 struct Args(Vec<OsString>);

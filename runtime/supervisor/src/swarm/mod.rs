@@ -37,6 +37,7 @@ mod requests;
 
 mod visitors;
 
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,6 +48,7 @@ use rsw_os::clock::mono_ns;
 use rsw_os::lock::LockFile;
 use rsw_os::poll::{Interest, PollFd, poll};
 use rsw_os::signal::{Signal, SignalPipe};
+use rsw_sandbox::LaunchError;
 use rsw_schemas::exit;
 
 use crate::control::Server;
@@ -70,6 +72,8 @@ pub(crate) use state::{Status, finite};
 const START_NS_MAX: u64 = 20_000_000_000;
 /// Time that agents may take to attach before the first tick begins without them.
 const ATTACH_NS_MAX: u64 = 5_000_000_000;
+/// Files that guests and command lines may take of the supervisor, and of the gateway.
+const OPEN_FILES_OF_VISITORS: u64 = 512;
 /// Longest sleep of the loop.
 const TURN_MAX: Duration = Duration::from_millis(100);
 
@@ -155,6 +159,9 @@ impl Swarm {
         project.make_folders()?;
         write_topology(&project, &topology)?;
         rsw_os::process::set_child_subreaper().map_err(os_error)?;
+        // The usual soft limit of 1024 is not enough for two hundred agents.
+        let files = open_files_needed(&topology) + OPEN_FILES_OF_VISITORS;
+        rsw_os::process::raise_open_files(files).map_err(os_error)?;
         let signals =
             SignalPipe::new(&[Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Child]);
         let mut swarm = Self {
@@ -234,11 +241,12 @@ impl Swarm {
     }
 
     fn wait(&mut self) -> Vec<Token> {
-        let mut tokens = vec![Token::Signals, Token::Server];
-        let mut fds = vec![
-            PollFd::new(self.signals.as_fd(), Interest::READ),
-            PollFd::new(self.server.as_fd(), Interest::READ),
-        ];
+        let mut tokens = vec![Token::Signals];
+        let mut fds = vec![PollFd::new(self.signals.as_fd(), Interest::READ)];
+        if let Some(sock) = self.server.to_poll() {
+            tokens.push(Token::Server);
+            fds.push(PollFd::new(sock, Interest::READ));
+        }
         for (at, client) in self.server.clients().enumerate() {
             tokens.push(Token::Client(at));
             fds.push(PollFd::new(client.as_fd(), client.interest()));
@@ -332,12 +340,40 @@ fn write_topology(project: &Project, topology: &Topology) -> Result<(), CliError
     })
 }
 
+/// Files that the supervisor, and the gateway, may have to open: log, pidfd, socket and pages of each agent.
+pub(crate) fn open_files_needed(topology: &Topology) -> u64 {
+    const FIXED: u64 = 128;
+    const PER_AGENT: u64 = 8;
+    FIXED + PER_AGENT * topology.agents.len() as u64
+}
+
 /// A system call that failed, as the command line says it.
 pub(crate) fn os_error(error: rsw_os::OsError) -> CliError {
     let code = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => exit::PERMISSION,
+        ErrorKind::PermissionDenied => exit::PERMISSION,
         _ => exit::FAILURE,
     };
-    let error = CliError::new(code, "system", error.to_string());
-    error.hint("runtime doctor looks for what this machine lacks")
+    let hint = match error.is_no_descriptor() {
+        true => {
+            "`ulimit -Hn` shows how many files a process may open: raise that, or start fewer agents"
+        }
+        false => "runtime doctor looks for what this machine lacks",
+    };
+    CliError::new(code, "system", error.to_string()).hint(hint)
+}
+
+/// A program that could not be started, as the command line says it.
+pub(crate) fn launch_error(name: &str, error: LaunchError) -> CliError {
+    let error = match error {
+        LaunchError::Os(error) => os_error(error),
+        LaunchError::Launcher { ref source, .. } if source.kind() == ErrorKind::NotFound => {
+            CliError::new(exit::FAILURE, "launch", error.to_string())
+                .hint("build the whole workspace: cargo build --release")
+        }
+        LaunchError::Launcher { path, source } => {
+            os_error(rsw_os::OsError::new("start", path.display(), source))
+        }
+        LaunchError::StandardFd(_) => CliError::new(exit::FAILURE, "launch", error.to_string()),
+    };
+    CliError { what: "launch", message: format!("{name}: {}", error.message), ..error }
 }

@@ -36,6 +36,10 @@ pub(crate) struct Status {
     pub(crate) lag_max: u64,
     pub(crate) agents: usize,
     pub(crate) agents_running: usize,
+    /// Ended as they should, and not to be started again.
+    pub(crate) agents_exited: usize,
+    /// Given up.
+    pub(crate) agents_failed: usize,
     pub(crate) reasons: Vec<String>,
 }
 
@@ -64,6 +68,8 @@ impl Status {
             "lag_events_max": self.lag_max.to_string(),
             "agents": self.agents,
             "agents_running": self.agents_running,
+            "agents_exited": self.agents_exited,
+            "agents_failed": self.agents_failed,
             "reasons": self.reasons,
         })
     }
@@ -81,9 +87,8 @@ impl Swarm {
             }
         };
         let page = |word| self.recorder_page.as_ref().map(|page| page.load(word));
-        let agents = |child: &&Child| matches!(child.role, Role::Agent(_));
-        let running =
-            self.children.iter().filter(agents).filter(|c| c.state == ChildState::Running);
+        let agents = || self.children.iter().filter(|c| matches!(c.role, Role::Agent(_)));
+        let agents_that_are = |state| agents().filter(|child| child.state == state).count();
         let cursor = plane.map_or(0, PlaneReader::ring_cursor);
         let mailboxes = self.seats.iter().filter_map(|seat| seat.mailbox());
         let lags = mailboxes.filter_map(|page| Some(Reading::of_agent(page, cursor)?.lag_events));
@@ -104,8 +109,10 @@ impl Swarm {
             recorded: page(RecorderWord::Recorded),
             lost: page(RecorderWord::Lost),
             lag_max: lags.max().unwrap_or(0),
-            agents: self.children.iter().filter(agents).count(),
-            agents_running: running.count(),
+            agents: agents().count(),
+            agents_running: agents_that_are(ChildState::Running),
+            agents_exited: agents_that_are(ChildState::Exited),
+            agents_failed: agents_that_are(ChildState::Failed),
             reasons,
         }
     }
