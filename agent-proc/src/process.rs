@@ -4,8 +4,6 @@ mod agent;
 mod loaned;
 mod ring_view;
 
-use std::io::Write;
-
 use rsw_schemas::exit;
 
 pub(crate) use agent::{Agent, Origin};
@@ -39,5 +37,5 @@ impl Failure {
 
 /// One line on stderr, for a change of state; whether anybody reads it is not our business.
 pub(crate) fn note(name: &str, words: &str) {
-    let _ = writeln!(std::io::stderr(), "agent-proc {name}: {words}");
+    rsw_os::process::note(format_args!("agent-proc {name}: {words}"));
 }

@@ -9,6 +9,10 @@ use crate::layout::layout;
 pub const PACKET_MAGIC: u32 = 0x3157_5352; // "RSW1"
 /// No packet is larger.
 pub const PACKET_BYTES_MAX: usize = 512;
+/// No swarm has more agents: ids, seats and windows are laid out for it.
+pub const SITES_MAX: u32 = 4096;
+/// No agent looks back further, in ticks.
+pub const WINDOW_TICKS_MAX: u32 = 65_536;
 
 layout! {
     /// Head of every packet.

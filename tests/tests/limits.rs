@@ -7,7 +7,7 @@ use std::time::Duration;
 use rsw_attach::{AttachError, Client};
 use rsw_schemas::exit;
 use rsw_schemas::wire::RefusalCode;
-use rsw_tests::{Done, PATIENCE, Place, binary, wait_until};
+use rsw_tests::{Done, PATIENCE, Place, binary, kill, wait_until};
 
 /// Runs `runtime` under a limit of open files, as `ulimit` takes it.
 fn run_under(place: &Place, ulimit: &str, words: &[&str]) -> Done {
@@ -89,8 +89,8 @@ fn a_gateway_without_descriptors_turns_guests_away_and_goes_on() {
     let before = knock().expect("a guest");
     let gateway = place.pid("gateway");
     settled(gateway);
-    // None for the guest's socket; then none for its mailbox.
-    for more in [0, 1] {
+    // None for the guest's socket; then none for its mailbox; then none for its view of the plane.
+    for more in [0, 1, 2] {
         leave_room(gateway, more);
         for _ in 0..3 {
             match knock().map(drop) {
@@ -135,4 +135,25 @@ fn a_supervisor_without_descriptors_hangs_up_and_goes_on() {
     assert_eq!(place.json(&["status"])["state"], "running");
     place.ok(&["down"]);
     assert_eq!(Done::of(child.wait_with_output().expect("an end")).code, 0);
+}
+
+/// An agent that could not take a new generation's plane asks for it until it can.
+#[test]
+fn an_agent_without_descriptors_follows_a_restart_as_soon_as_it_has_some() {
+    let place = Place::new();
+    place.up(&["--set", "agent.watcher.replicas=1"]);
+    let watcher = place.pid("watcher");
+    settled(watcher);
+    leave_room(watcher, 0);
+    kill(place.pid("kernel"));
+    wait_until("there is a new generation", || place.generation() == 2);
+    wait_until("the agent has seen that it cannot take it", || {
+        place.ok(&["logs", "watcher"]).stdout.contains("open no more files")
+    });
+    assert_eq!(place.process("watcher")["generation"], 1);
+    set_limit(watcher, 256);
+    wait_until("it reads the new plane", || place.process("watcher")["generation"] == 2);
+    assert_eq!(place.pid("watcher"), watcher, "it is the same process");
+    place.ok(&["down"]);
+    place.verified();
 }

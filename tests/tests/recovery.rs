@@ -242,3 +242,30 @@ fn a_recorder_killed_on_the_way_down_still_gets_the_last_event() {
         );
     }
 }
+
+/// A machine that stands still (a paused container, a frozen guest) ends nobody: whoever looks late looks again.
+#[test]
+fn a_swarm_that_stood_still_as_a_whole_goes_on() {
+    let place = small();
+    place.up(&[]);
+    let supervisor = place.json(&["ps"])["supervisor_pid"].as_u64().expect("a pid") as u32;
+    let processes = place.processes();
+    let everybody = |sent: Signal| {
+        for (_, pid) in &processes {
+            signal(*pid, sent);
+        }
+    };
+    signal(supervisor, Signal::Stop);
+    everybody(Signal::Stop);
+    std::thread::sleep(std::time::Duration::from_millis(10_500));
+    // The supervisor first: it finds hearts that have not beaten for longer than it bears.
+    signal(supervisor, Signal::Continue);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    everybody(Signal::Continue);
+    let tick = place.tick();
+    wait_until("it goes on", || place.tick() > tick + 10);
+    assert_eq!(place.processes(), processes, "they are the same processes");
+    place.ok(&["down"]);
+    let (_, _, lost) = place.verified();
+    assert_eq!(lost, 0);
+}

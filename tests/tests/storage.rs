@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rsw_schemas::exit;
-use rsw_tests::{Place, number, wait_until};
+use rsw_tests::{Place, alive, kill, number, wait_until};
 
 /// A small file system of its own; unmounted when this is dropped.
 struct SmallDisk(PathBuf);
@@ -141,4 +141,37 @@ fn no_place_for_a_recording_is_an_error_at_once() {
     std::fs::remove_file(place.folder().join("agentdb")).expect("the file");
     recorded_once(&place);
     place.verified();
+}
+
+/// The recorder outlives a killed supervisor, and with it whoever read its words: that costs no event.
+#[test]
+fn a_disk_that_comes_back_after_the_supervisor_is_gone_loses_nothing() {
+    let place = Place::new();
+    let mut child = place.foreground(&[]);
+    place.wait_until_it_answers();
+    place.ok(&["status", "--wait", "--timeout", "60"]);
+    let recorder = place.pid("recorder");
+    wait_until("something is recorded", || number(&place.json(&["status"])["recorded"]) > 100);
+    file_size_limit(recorder, "4096:");
+    let mut published = 0;
+    wait_until("the recorder tells its trouble", || {
+        let status = place.json(&["status"]);
+        published = number(&status["published"]);
+        status["reasons"].to_string().contains("the recorder's d")
+    });
+    kill(child.id());
+    child.wait().expect("an end");
+    file_size_limit(recorder, "unlimited:");
+    wait_until("the recorder has ended", || !alive(recorder));
+    let verified = place.json(&["verify"]);
+    let run = &verified["runs"][0];
+    assert_eq!((run["state"].as_str(), run["lost"].as_str()), (Some("interrupted"), Some("0")));
+    assert!(number(&run["recorded"]) >= published, "{published} were published: {run}");
+}
+
+/// Sets the soft limit of a process.
+fn file_size_limit(pid: u32, limit: &str) {
+    let (pid, limit) = (pid.to_string(), format!("--fsize={limit}"));
+    let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit");
+    assert!(status.success());
 }

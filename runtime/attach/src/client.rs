@@ -14,7 +14,8 @@ use rsw_os::{OsError, packet};
 use rsw_plane::PlaneReader;
 use rsw_schemas::event::Report;
 use rsw_schemas::wire::{
-    AgentReport, Hello, PacketKind, PlaneChanged, RefusalCode, Refused, Welcome, hello_flag,
+    AgentReport, Hello, PacketKind, PlaneChanged, RefusalCode, Refused, SITES_MAX,
+    WINDOW_TICKS_MAX, Welcome, hello_flag,
 };
 use rsw_schemas::{ABI_MAJOR, ABI_MINOR, LAYOUT_HASH, exit, text};
 
@@ -34,6 +35,8 @@ pub struct Client {
     current: Option<Current>,
     /// Incarnation of the gateway that the hello was said to again.
     asked_again: u64,
+    /// A plane could not be taken: when it is asked for again.
+    behind: Option<Instant>,
 }
 
 /// What the caller has.
@@ -56,6 +59,9 @@ pub struct Attached {
     /// Becomes readable when a batch was committed; see [`WakeFd`]. Only for who asked for it.
     pub wake: Option<WakeFd>,
 }
+
+/// Time until a plane that could not be taken is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the gateway said since the last look.
 pub enum ClientEvent {
@@ -141,6 +147,16 @@ pub enum AttachError {
         /// As in the plane.
         found: u64,
     },
+    /// A number beyond what any swarm has, for which we would take memory.
+    #[error("the gateway announced {announced} {what}, a swarm has at most {max}; is it ours?")]
+    Unbelievable {
+        /// What there is too much of.
+        what: &'static str,
+        /// As in the packet.
+        announced: u32,
+        /// The most that a swarm has.
+        max: u32,
+    },
     /// A packet of unsound form.
     #[error("gateway: {0}")]
     Codec(#[from] CodecError),
@@ -156,6 +172,18 @@ pub enum AttachError {
 }
 
 impl AttachError {
+    /// True if this process, or the machine, was short of something: later it may go well.
+    fn is_shortage(&self) -> bool {
+        match self {
+            Self::Codec(CodecError::NoDescriptor)
+            | Self::Plane(rsw_plane::AttachError::Map { .. }) => true,
+            Self::Codec(CodecError::Os(error))
+            | Self::Mailbox(PageError::Os(error))
+            | Self::Os(error) => error.is_no_descriptor() || error.is_no_space(),
+            _ => false,
+        }
+    }
+
     /// The exit code of a program that gives up because of this.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -174,14 +202,20 @@ impl AttachError {
 }
 
 impl Client {
-    /// Connects to a swarm's public socket.
+    /// Connects to a swarm's public socket; where as many wait as may, waits for its turn for a second.
     pub fn connect(path: &Path) -> Result<Self, AttachError> {
+        let socket = packet::connect_within(path, Duration::from_secs(1));
+        Ok(Self::from_fd(socket.map_err(AttachError::Connect)?))
+    }
+
+    /// As [`Client::connect`], without waiting.
+    pub fn connect_now(path: &Path) -> Result<Self, AttachError> {
         Ok(Self::from_fd(packet::connect(path).map_err(AttachError::Connect)?))
     }
 
     /// Takes a socket that is connected already: the one a launched agent inherits.
     pub fn from_fd(sock: OwnedFd) -> Self {
-        Self { sock, hello: None, current: None, asked_again: 0 }
+        Self { sock, hello: None, current: None, asked_again: 0, behind: None }
     }
 
     /// Says who we are; `flags` are bits of [`rsw_schemas::wire::hello_flag`].
@@ -233,7 +267,29 @@ impl Client {
     ///
     /// Repetitions of what the caller has are skipped. After an error the client stays usable: the packet
     /// is consumed, and what the caller had is still the truth as far as anyone told us.
+    ///
+    /// A plane that came and could not be taken, because this process may open no more files just now or has no room
+    /// for it, is asked for again, at most once a second, until there is one.
     pub fn poll(&mut self) -> Result<ClientEvent, AttachError> {
+        if let (Some(ask_at), Some(hello)) = (self.behind, self.hello)
+            && Instant::now() >= ask_at
+        {
+            self.behind = Some(Instant::now() + ASK_AGAIN);
+            // If that does not go either, the look tells why.
+            let _ = self.say(&hello);
+        }
+        let looked = self.look();
+        match &looked {
+            Ok(ClientEvent::PlaneChanged(_) | ClientEvent::Welcome(_)) => self.behind = None,
+            Err(error) if error.is_shortage() => {
+                self.behind.get_or_insert(Instant::now() + ASK_AGAIN);
+            }
+            _ => {}
+        }
+        looked
+    }
+
+    fn look(&mut self) -> Result<ClientEvent, AttachError> {
         loop {
             let message = match codec::recv(self.sock.as_fd(), FDS_MAX)? {
                 Incoming::WouldBlock => return Ok(ClientEvent::Nothing),
@@ -267,6 +323,8 @@ impl Client {
 
     fn accept_welcome(&mut self, message: Message) -> Result<Attached, AttachError> {
         let welcome: Welcome = message.body()?;
+        at_most("agents", welcome.site_count, SITES_MAX)?;
+        at_most("ticks in a window", welcome.window_ticks, WINDOW_TICKS_MAX)?;
         let (plane, mailbox, wake) = match (welcome.agent_id != 0, welcome.wake_fd != 0) {
             (false, false) => {
                 let [plane] = message.take_fds()?;
@@ -374,6 +432,10 @@ fn attach_plane(fd: OwnedFd, generation: u64, bytes: u64) -> Result<PlaneReader,
     equal("generation", generation, plane.header().generation)?;
     equal("size", bytes, plane.header().total_bytes)?;
     Ok(plane)
+}
+
+fn at_most(what: &'static str, announced: u32, max: u32) -> Result<(), AttachError> {
+    if announced <= max { Ok(()) } else { Err(AttachError::Unbelievable { what, announced, max }) }
 }
 
 fn equal(what: &'static str, announced: u64, found: u64) -> Result<(), AttachError> {

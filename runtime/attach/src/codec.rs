@@ -98,7 +98,7 @@ impl Message {
     }
 }
 
-/// Why a packet was not sent or not accepted. All but `Os` are the peer's fault.
+/// Why a packet was not sent or not accepted. All but `NoDescriptor` and `Os` are the peer's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// The first word is not ours.
@@ -140,6 +140,9 @@ pub enum CodecError {
         "packet is larger than {PACKET_BYTES_MAX} bytes or carries too many descriptors; drop the peer"
     )]
     Truncated,
+    /// This process may open no more descriptors, so that those of the packet are lost, and it with them.
+    #[error("packet lost: this process may open no more files; raise its limit (`ulimit -n`)")]
+    NoDescriptor,
     /// Another number of descriptors than the kind asks for.
     #[error("{kind:?} packet carries {found} descriptors instead of {expected}; drop the peer")]
     WrongFds {
@@ -214,6 +217,7 @@ pub fn recv(sock: BorrowedFd<'_>, fds_max: usize) -> Result<Incoming, CodecError
     match received {
         Received::WouldBlock => Ok(Incoming::WouldBlock),
         Received::Closed => Ok(Incoming::Closed),
+        Received::NoDescriptor => Err(CodecError::NoDescriptor),
         Received::Packet { truncated: true, .. } => Err(CodecError::Truncated),
         Received::Packet { len, fds, .. } => parse(&bytes[..len], fds).map(Incoming::Packet),
     }

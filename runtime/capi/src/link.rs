@@ -336,7 +336,7 @@ impl Inner {
     fn come_again(&mut self) -> Answer<()> {
         let Some(path) = &self.public else { return Ok(()) };
         let hello = || {
-            let mut client = Client::connect(path)?;
+            let mut client = Client::connect_now(path)?;
             client.hello(&self.asked_name, self.flags)?;
             Ok::<_, AttachError>(client)
         };

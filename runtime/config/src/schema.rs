@@ -1,10 +1,12 @@
 //! Every key of the swarm file with the values it takes: the table that the reader, the suggestions and
 //! `validate --print-effective` follow.
 
+use rsw_schemas::wire::{SITES_MAX, WINDOW_TICKS_MAX};
+
 use crate::words;
 
 /// Most agents of a swarm: their ids, seats and mailbox pages are laid out for it.
-pub const AGENTS_MAX: u32 = 4096;
+pub const AGENTS_MAX: u32 = SITES_MAX;
 /// Most cells along one side of the field.
 pub const SIDE_MAX: u32 = 32_768;
 /// Most cells of the field: 1 GiB a layer of f32.
@@ -181,7 +183,7 @@ const METRICS: &[Key] = &[
 ];
 
 const SYNC: &[Key] = &[
-    key("window_ticks", Kind::Int(8, 65_536), "ticks from 8 to 65536"),
+    key("window_ticks", Kind::Int(8, WINDOW_TICKS_MAX as u64), "ticks from 8 to 65536"),
     key("report_ticks", Kind::Auto(&Kind::Int(1, TICKS_MAX)), "\"auto\", or ticks from 1"),
 ];
 

@@ -59,6 +59,8 @@ pub(crate) struct Client {
     pub(crate) welcomed: bool,
     /// A welcome did not fit its socket yet.
     pub(crate) owes_welcome: bool,
+    /// A welcome could not be made just now.
+    pub(crate) retries_welcome: bool,
     /// Flags of its last hello to this gateway.
     pub(crate) hello_flags: u32,
     /// If it asked for one.
@@ -97,6 +99,7 @@ impl Client {
             greeted: false,
             welcomed: false,
             owes_welcome: false,
+            retries_welcome: false,
             hello_flags: 0,
             waker: None,
             since_ns: now_ns,

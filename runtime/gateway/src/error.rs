@@ -60,6 +60,11 @@ pub(crate) enum GatewayError {
 }
 
 impl GatewayError {
+    /// True if this process may open no more descriptors.
+    pub(crate) fn is_no_descriptor(&self) -> bool {
+        matches!(self, Self::Os(error) if error.is_no_descriptor())
+    }
+
     /// The exit code that tells the supervisor what to make of it.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

@@ -120,13 +120,13 @@ impl<'fd> Gateway<'fd> {
             self.housekeeping()?;
         }
         let counts = self.finish_lender()?;
-        eprintln!(
+        rsw_os::process::note(format_args!(
             "gateway: lent {} frames and {} batches; lost {} batches and {} packets to the kernel",
             counts.frames,
             counts.batches,
             counts.batches_lost,
             self.kernel.dropped()
-        );
+        ));
         Ok(())
     }
 
@@ -247,19 +247,29 @@ impl<'fd> Gateway<'fd> {
             role => match plane_changed(client.sock.as_fd(), plane) {
                 Ok(Sent::Done) => {}
                 Ok(Sent::WouldBlock) if role == Role::Seat => client.owes_welcome = true,
-                _ => self.part(at, "it does not drain its socket")?,
+                Ok(_) => self.part(at, "it does not drain its socket")?,
+                // It is ours that cannot, just now; a welcome brings the plane as well.
+                Err(_) => client.retries_welcome = true,
             },
         }
         Ok(())
     }
 
-    /// Sends a welcome, or remembers that it is owed. A client that is gone shows at its next packet.
+    /// Sends a welcome, or remembers that it is owed: when the socket has room, or when this process has a descriptor
+    /// for it. A client that is gone shows at its next packet.
     fn welcome(&mut self, at: usize) {
         self.wake_if_asked(at);
         let (Some(plane), client) = (&self.plane, &mut self.clients[at]) else { return };
         let sent = self.host.welcome(client, plane);
         client.owes_welcome = matches!(sent, Ok(Sent::WouldBlock));
         client.welcomed |= matches!(sent, Ok(Sent::Done));
+        client.retries_welcome = sent.is_err();
+        if let (Err(error), false) = (sent, client.welcomed || client.role == Role::Seat) {
+            // Who is new had better hear at once that it has to come again.
+            let words = if error.is_no_descriptor() { NO_DESCRIPTOR.into() } else { error.chain() };
+            refuse(client.sock.as_fd(), RefusalCode::Full, &words);
+            client.hang_up();
+        }
     }
 
     fn let_in(&mut self) -> Result<(), GatewayError> {
@@ -337,7 +347,7 @@ impl<'fd> Gateway<'fd> {
             if hello.flags & hello_flag::OBSERVER != 0 {
                 self.clients[at].role = Role::Observer;
             } else if let Err(words) = self.become_guest(at, hello)? {
-                return Ok(Err((RefusalCode::Full, words.into())));
+                return Ok(Err((RefusalCode::Full, words)));
             }
         }
         self.clients[at].hello_flags = hello.flags;
@@ -367,12 +377,15 @@ impl<'fd> Gateway<'fd> {
         &mut self,
         at: usize,
         hello: &Hello,
-    ) -> Result<Result<(), &'static str>, GatewayError> {
+    ) -> Result<Result<(), String>, GatewayError> {
         let agent_id = self.next_guest_id();
         let name = guest_name(&text::unpack(&hello.name), agent_id);
         let mailbox = match page::create_for_peer(&format!("mailbox-{agent_id}")) {
-            Err(PageError::Os(error)) if error.is_no_descriptor() => return Ok(Err(NO_DESCRIPTOR)),
-            mailbox => mailbox?,
+            Ok(mailbox) => mailbox,
+            Err(PageError::Os(error)) if error.is_no_descriptor() => {
+                return Ok(Err(NO_DESCRIPTOR.into()));
+            }
+            Err(error) => return Ok(Err(format!("there is no mailbox for a guest: {error}"))),
         };
         let client = &mut self.clients[at];
         client.seat.agent_id = agent_id;
@@ -382,7 +395,7 @@ impl<'fd> Gateway<'fd> {
         let sent = codec::send(self.control, PacketKind::Attached, &client.seat, &fds)?;
         if sent == Sent::WouldBlock {
             client.seat.agent_id = 0;
-            return Ok(Err("the supervisor is busy: try again"));
+            return Ok(Err("the supervisor is busy: try again".into()));
         }
         client.role = Role::Guest;
         client.mailbox = Some(mailbox);
@@ -439,6 +452,11 @@ impl<'fd> Gateway<'fd> {
                 self.kernel.alert(client.seat.agent_id, tick, &words)?;
             }
         }
+        for at in 0..self.clients.len() {
+            if self.clients[at].retries_welcome {
+                self.welcome(at);
+            }
+        }
         self.clients.retain(|client| !client.overstays(now_ns));
         self.wakers.sweep();
         Ok(())
@@ -483,7 +501,11 @@ struct Door {
 impl Door {
     /// Listens at `path`, in place of a file that a killed predecessor left.
     fn open(path: &Path) -> Result<Self, GatewayError> {
-        if packet::connect(path).is_ok() {
+        let answered = match packet::connect(path) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+        };
+        if answered {
             let source = std::io::ErrorKind::AddrInUse.into();
             return Err(GatewayError::Socket { path: path.into(), action: "made", source });
         }

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     let control = match rsw_os::process::inherited(args.control_fd) {
         Ok(control) => control,
         Err(error) => {
-            eprintln!("gateway: {error}");
+            rsw_os::process::note(format_args!("gateway: {error}"));
             return ExitCode::from(exit::USAGE);
         }
     };
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let words = error.chain();
-            eprintln!("gateway: {words}");
+            rsw_os::process::note(format_args!("gateway: {words}"));
             last_words(&control, error.exit_code(), &words);
             ExitCode::from(error.exit_code())
         }

@@ -59,8 +59,9 @@ impl Wakers {
         }
         // Whoever makes the system run out of something costs an agent its wakes, not everybody the gateway.
         let waker = Waker::start(plane);
-        let waker =
-            waker.inspect_err(|error| eprintln!("gateway: no eventfd for an agent: {error}"));
+        let waker = waker.inspect_err(|error| {
+            rsw_os::process::note(format_args!("gateway: no eventfd for an agent: {error}"))
+        });
         let waker = waker.ok()?;
         self.running.push((kind, Arc::downgrade(&waker.shared)));
         Some(waker)
@@ -131,7 +132,9 @@ impl Shared {
                 None => source.pass_on(&self.fd, WAIT).map(|_| ()),
             };
             if let Err(error) = passed {
-                eprintln!("gateway: an agent's eventfd is given up: {error}");
+                rsw_os::process::note(format_args!(
+                    "gateway: an agent's eventfd is given up: {error}"
+                ));
                 return;
             }
         }

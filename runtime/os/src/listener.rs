@@ -40,7 +40,7 @@ impl Listener {
     /// Takes the next connection; `None` if none waits.
     ///
     /// If this process may open no more descriptors, or the machine has none, it is given to `turn_away`, closed, and
-    /// nothing is taken.
+    /// nothing is taken. If the machine has no memory for it, it waits.
     pub fn accept(
         &mut self,
         turn_away: impl FnOnce(BorrowedFd<'_>),
@@ -54,6 +54,10 @@ impl Listener {
                     Err(_) => self.rests_until = Some(Instant::now() + REST),
                 }
                 self.spare = another(&self.sock).ok();
+                Ok(None)
+            }
+            Err(error) if error.is_no_space() => {
+                self.rests_until = Some(Instant::now() + REST);
                 Ok(None)
             }
             taken => {

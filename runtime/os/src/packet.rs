@@ -1,7 +1,7 @@
 //! Packets between processes of one machine: `SOCK_SEQPACKET` sockets, which keep message boundaries,
 //! tell the death of the peer and carry descriptors.
 //!
-//! Nothing here blocks but [`connect`]: the kernel process never waits for an agent.
+//! Nothing here blocks but [`connect_within`]: the kernel process never waits for an agent.
 
 use crate::OsError;
 use rustix::io::Errno;
@@ -13,6 +13,7 @@ use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// The most descriptors one packet may carry.
 pub const FDS_PER_PACKET_MAX: usize = 16;
@@ -42,14 +43,31 @@ pub fn listen(path: &Path) -> Result<OwnedFd, OsError> {
     Ok(fd)
 }
 
-/// Connects to the socket at `path`; waits while the backlog of the listener is full.
+/// Connects to the socket at `path`; an error of kind `WouldBlock` if as many wait there as may.
 pub fn connect(path: &Path) -> Result<OwnedFd, OsError> {
     const OPERATION: &str = "connect to socket";
     let fail = |errno: Errno| OsError::new(OPERATION, path.display(), errno);
     let address = address(OPERATION, path)?;
-    let fd = seqpacket(SocketFlags::CLOEXEC).map_err(fail)?;
+    let fd = seqpacket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).map_err(fail)?;
     rustix::net::connect(&fd, &address).map_err(fail)?;
+    // A program that inherits it may want to wait on it.
+    let flags = rustix::fs::fcntl_getfl(&fd).map_err(fail)?;
+    rustix::fs::fcntl_setfl(&fd, flags - rustix::fs::OFlags::NONBLOCK).map_err(fail)?;
     Ok(fd)
+}
+
+/// As [`connect`], but waits for as long as that for its turn: a listener that stands still holds nobody for ever.
+pub fn connect_within(path: &Path, patience: Duration) -> Result<OwnedFd, OsError> {
+    const LOOK: Duration = Duration::from_millis(2);
+    let deadline = Instant::now() + patience;
+    loop {
+        match connect(path) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::sleep(LOOK);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Takes the next connection of a [`listen`] socket; `None` if none waits.
@@ -146,7 +164,10 @@ pub fn send(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<Sent,
     };
     match result {
         Ok(_) => Ok(Sent::Done),
-        Err(Errno::AGAIN | Errno::NOBUFS | Errno::INTR) => Ok(Sent::WouldBlock),
+        // Descriptors in flight are counted for the whole user: who sends too many holds up the others.
+        Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS | Errno::INTR) => {
+            Ok(Sent::WouldBlock)
+        }
         Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(SendError::Closed),
         Err(errno) => Err(OsError::new(OPERATION, describe(fd), errno).into()),
     }
@@ -159,6 +180,8 @@ pub enum Received {
     WouldBlock,
     /// The peer is gone, and everything it sent was received.
     Closed,
+    /// A packet whose descriptors could not be taken, because this process may open no more. It is lost.
+    NoDescriptor,
     /// One packet.
     Packet {
         /// Bytes written to the buffer.
@@ -214,6 +237,10 @@ fn recv_with_fds(fd: BorrowedFd<'_>, buf: &mut [u8], fds_max: usize) -> Result<R
     fds.truncate(fds_max);
     if message.bytes == 0 {
         return Ok(Received::Closed);
+    }
+    // Of a packet with too many the first ones arrive.
+    if message.flags.contains(ReturnFlags::CTRUNC) && fds.len() < fds_max {
+        return Ok(Received::NoDescriptor);
     }
     let cut = message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
     Ok(Received::Packet { len: message.bytes, fds, truncated: cut || surplus })

@@ -5,7 +5,8 @@ use crate::pidfd::pid_of;
 use crate::{OsError, Signal};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::{BTreeSet, HashMap};
-use std::io::ErrorKind;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -84,6 +85,12 @@ pub fn new_session() -> Result<(), OsError> {
     rustix::process::setsid()
         .map(drop)
         .map_err(|errno| OsError::new("leave the session of", "this process", errno))
+}
+
+/// One line on stderr. Whether anybody reads it is no business of a process that has other things to do: it may have
+/// outlived who started it, and `eprintln!` panics without a reader.
+pub fn note(words: impl Display) {
+    let _ = std::io::stderr().write_all(format!("{words}\n").as_bytes());
 }
 
 /// Lets this process, and those that it starts from now on, open `count` files, or as many as its hard limit allows.

@@ -65,7 +65,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, env = "RSW_VERBOSE")]
     pub(crate) verbose: bool,
     /// Seconds to wait for an answer
-    #[arg(long, global = true, default_value_t = 10.0, env = "RSW_TIMEOUT", value_name = "S")]
+    #[arg(long, global = true, default_value_t = 10.0, env = "RSW_TIMEOUT", value_name = "S", value_parser = seconds)]
     pub(crate) timeout: f64,
 }
 
@@ -138,7 +138,7 @@ pub(crate) struct Up {
     #[arg(short, long)]
     pub(crate) detach: bool,
     /// As -d, but returns once every agent is attached, after S seconds at most [default: 30]
-    #[arg(long, value_name = "S", num_args = 0..=1, default_missing_value = "30", require_equals = true)]
+    #[arg(long, value_name = "S", num_args = 0..=1, default_missing_value = "30", require_equals = true, value_parser = seconds)]
     pub(crate) wait: Option<f64>,
     /// Starts another number of one agent; may be repeated
     #[arg(long, value_name = "AGENT=N")]
@@ -169,7 +169,7 @@ pub(crate) struct Words {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Down {
     /// Seconds between asking a process to end and killing it
-    #[arg(short = 't', long, default_value_t = 5.0, value_name = "S")]
+    #[arg(short = 't', long, default_value_t = 5.0, value_name = "S", value_parser = seconds)]
     pub(crate) grace: f64,
     /// Also removes the recording
     #[arg(long)]
@@ -241,7 +241,7 @@ pub(crate) struct Peek {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Counters {
     /// Seconds over which it looks how fast they grow; 0: at once, and no rates
-    #[arg(long, value_name = "S", default_value_t = 0.25)]
+    #[arg(long, value_name = "S", default_value_t = 0.25, value_parser = seconds)]
     pub(crate) over: f64,
 }
 
@@ -349,12 +349,17 @@ pub(crate) fn words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 impl Global {
-    /// The timeout, bounded to what a duration can hold.
+    /// The timeout.
     pub(crate) fn timeout(&self) -> std::time::Duration {
-        let seconds =
-            if self.timeout.is_finite() { self.timeout.clamp(0.0, 86_400.0) } else { 10.0 };
-        std::time::Duration::from_secs_f64(seconds)
+        std::time::Duration::from_secs_f64(self.timeout)
     }
+}
+
+/// A time that every clock can hold: at most a day.
+fn seconds(word: &str) -> Result<f64, String> {
+    let seconds = word.parse().map_err(|_| "write seconds as a number, such as 2.5".to_owned())?;
+    let bearable = (0.0..=86_400.0).contains(&seconds);
+    bearable.then_some(seconds).ok_or_else(|| "write seconds from 0 to 86400".to_owned())
 }
 
 #[cfg(test)]

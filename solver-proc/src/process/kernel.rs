@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, links: &mut Links) -> Result<(), KernelError> {
     let topology = read_topology(args)?;
     let pool = make_pool(args, &topology)?;
     let mut engine = Engine::new(&topology, pool)?;
-    eprintln!("solver-proc: kernel: {}", engine.kernel());
+    rsw_os::process::note(format_args!("solver-proc: kernel: {}", engine.kernel()));
     let origin = Origin::restore(args, &mut engine)?;
     let spec = spec::plane_spec(args, &topology, &engine, origin.first_sequence)?;
     let (plane, read_only) = PlaneWriter::create(&spec)?;
@@ -155,7 +155,7 @@ fn lock_plane(plane: &PlaneWriter, wanted: PlaneLock) -> Result<(), KernelError>
     if wanted == PlaneLock::Yes {
         return Err(error);
     }
-    eprintln!("solver-proc: runs on without: {error}");
+    rsw_os::process::note(format_args!("solver-proc: runs on without: {error}"));
     Ok(())
 }
 

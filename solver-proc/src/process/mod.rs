@@ -99,7 +99,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
     let control = match rsw_os::process::inherited(args.control_fd) {
         Ok(control) => control,
         Err(error) => {
-            eprintln!("solver-proc: {error}");
+            rsw_os::process::note(format_args!("solver-proc: {error}"));
             return ExitCode::from(exit::USAGE);
         }
     };
@@ -107,7 +107,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
     match kernel::run(&args, &mut links) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("solver-proc: {error}");
+            rsw_os::process::note(format_args!("solver-proc: {error}"));
             links.last_words(error.exit_code(), &error.to_string());
             ExitCode::from(error.exit_code())
         }

@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             let text =
                 if json { failure.to_json() } else { format!("recorder: {}", failure.to_line()) };
-            eprintln!("{text}");
+            rsw_os::process::note(format_args!("{text}"));
             ExitCode::from(failure.exit_code)
         }
     }

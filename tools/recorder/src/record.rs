@@ -160,11 +160,11 @@ fn open(args: &RecordArgs, identity: &RunIdentity) -> Result<(Store, Opened), Fa
         let database = Database::open(&args.dir, args.durability, wall_ns)?;
         let (connection, opened) = Opened::split(database);
         if let Some(aside) = &opened.set_aside {
-            eprintln!(
+            rsw_os::process::note(format_args!(
                 "recorder: {} was damaged; it is kept as {}, a new recording begins",
                 opened.path.display(),
                 aside.display()
-            );
+            ));
         }
         match Store::begin(connection, identity.clone(), wall_ns) {
             Ok(store) => return Ok((store, opened)),
@@ -271,7 +271,9 @@ impl Process {
                 Command::End(message.body().map_err(|e| socket_failure(&e))?)
             }
             other => {
-                eprintln!("recorder: ignoring a {other:?} packet, which is not for recorders");
+                rsw_os::process::note(format_args!(
+                    "recorder: ignoring a {other:?} packet, which is not for recorders"
+                ));
                 return Ok(());
             }
         };

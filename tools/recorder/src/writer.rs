@@ -175,11 +175,13 @@ impl Writer {
         }
         self.page.store(RecorderWord::Trouble, trouble);
         match trouble {
-            TROUBLE_NONE => eprintln!("recorder: the disk takes commits again"),
-            _ => eprintln!(
+            TROUBLE_NONE => {
+                rsw_os::process::note(format_args!("recorder: the disk takes commits again"))
+            }
+            _ => rsw_os::process::note(format_args!(
                 "recorder: {} cannot be written ({text}); events wait in memory, trying again",
                 self.path.display()
-            ),
+            )),
         }
     }
 

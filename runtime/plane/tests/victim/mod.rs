@@ -120,7 +120,7 @@ fn receive(socket: impl AsFd) -> (String, Vec<OwnedFd>) {
                 return (String::from_utf8_lossy(&buf[..len]).into_owned(), fds);
             }
             Received::Closed => std::process::exit(0),
-            Received::WouldBlock => {
+            Received::WouldBlock | Received::NoDescriptor => {
                 poll(&mut [PollFd::new(socket.as_fd(), Interest::READ)], None).expect("polled");
             }
         }

@@ -299,7 +299,7 @@ fn hold(fd: RawFd) {
                 let byte = mapped.map_or(0, |word| word.load(Ordering::Acquire) as u8);
                 let _ = packet::send(socket, &[byte], &[]);
             }
-            Ok(Received::WouldBlock) => {}
+            Ok(Received::WouldBlock | Received::NoDescriptor) => {}
             Ok(Received::Closed) | Err(_) => return,
         }
     }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use rsw_config::{Loaded, Source};
+use rsw_os::OsError;
 use rsw_os::poll::{Interest, PollFd, poll};
 use rsw_os::signal::{Signal, SignalPipe};
 use rsw_schemas::exit;
@@ -93,16 +94,17 @@ impl Context {
     pub(crate) fn end_on_interrupt(&self) -> Result<(), CliError> {
         let mut signals =
             SignalPipe::new(&[Signal::Interrupt, Signal::Terminate]).map_err(os_error)?;
-        std::thread::spawn(move || {
+        let watch = move || {
             loop {
                 let mut fds = [PollFd::new(signals.as_fd(), Interest::READ)];
                 let ready = poll(&mut fds, None).is_ok();
-                if ready && !signals.drain().is_empty() {
+                if !ready || !signals.drain().is_empty() {
                     std::process::exit(i32::from(exit::OK));
                 }
             }
-        });
-        Ok(())
+        };
+        let thread = std::thread::Builder::new().spawn(watch);
+        thread.map(drop).map_err(|error| os_error(OsError::new("start", "a thread", error)))
     }
 
     pub(crate) fn print_error(&self, error: &CliError) {

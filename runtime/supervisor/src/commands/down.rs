@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context, args: &Down) -> Result<u8, CliError> {
                 Err(error) if error.code == exit::NOT_RUNNING => {}
                 answer => drop(answer?),
             }
-            let patience = WRITE_DOWN + 4 * Duration::from_secs_f64(args.grace.clamp(0.0, 3600.0));
+            let patience = WRITE_DOWN + 4 * Duration::from_secs_f64(args.grace);
             client.wait_for_end(Instant::now() + patience)?;
             wait_for_lock(&project, Instant::now() + Duration::from_secs(5));
             true

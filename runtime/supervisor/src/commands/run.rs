@@ -54,7 +54,8 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
             return Err(failed(&program.display().to_string(), &why));
         }
     };
-    let socket = rsw_os::packet::connect(&project.socket_path()).map_err(os_error)?;
+    let socket = rsw_os::packet::connect_within(&project.socket_path(), context.global.timeout());
+    let socket = socket.map_err(os_error)?;
     let number = OsString::from(socket.as_raw_fd().to_string());
     if is_ours {
         words.extend(["--socket-fd".into(), number.clone()]);

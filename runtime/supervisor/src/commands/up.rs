@@ -242,7 +242,7 @@ fn detach(context: &Context, args: &Up, project: &Project) -> Result<u8, CliErro
         .stderr(Stdio::from(errors))
         .spawn()
         .map_err(io)?;
-    let wait = args.wait.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
+    let wait = args.wait.map(Duration::from_secs_f64);
     let deadline = Instant::now() + wait.unwrap_or(START);
     loop {
         if let Some(status) = child.try_wait().map_err(io)? {

@@ -25,10 +25,13 @@ impl Client {
     /// Connects, or says that nothing runs.
     pub(crate) fn connect(project: &Project, timeout: Duration) -> Result<Self, CliError> {
         let socket =
-            packet::connect(&project.control_path()).map_err(|error| match error.kind() {
-                std::io::ErrorKind::PermissionDenied => os_error(error),
-                _ => not_running(project),
-            })?;
+            packet::connect_within(&project.control_path(), timeout).map_err(
+                |error| match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => os_error(error),
+                    std::io::ErrorKind::WouldBlock => no_answer(),
+                    _ => not_running(project),
+                },
+            )?;
         Ok(Self { socket, timeout, name: project.name.clone() })
     }
 
@@ -51,6 +54,11 @@ impl Client {
             match packet::recv(&self.socket, &mut bytes, 4).map_err(os_error)? {
                 Received::Closed => return Err(gone()),
                 Received::WouldBlock => self.wait(deadline)?,
+                Received::NoDescriptor => {
+                    let words = "this process may open no more files";
+                    return Err(CliError::new(exit::FAILURE, "system", words)
+                        .hint("`ulimit -n` shows how many it may: raise that"));
+                }
                 Received::Packet { len, fds, .. } => {
                     text.extend_from_slice(&bytes[1..len.max(1)]);
                     all_fds.extend(fds);
@@ -93,7 +101,7 @@ impl Client {
             match packet::recv(&self.socket, &mut [0u8; 16], 0) {
                 Ok(Received::Closed) | Err(_) => return Ok(()),
                 Ok(Received::WouldBlock) => self.wait(deadline)?,
-                Ok(Received::Packet { .. }) => {}
+                Ok(Received::Packet { .. } | Received::NoDescriptor) => {}
             }
         }
     }
@@ -101,12 +109,7 @@ impl Client {
     fn wait(&self, deadline: Instant) -> Result<(), CliError> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(CliError::new(
-                exit::TIMEOUT,
-                "timeout",
-                "the supervisor did not answer in time",
-            )
-            .hint("--timeout gives it longer"));
+            return Err(no_answer());
         }
         let mut fds = [PollFd::new(self.socket.as_fd(), Interest::READ)];
         poll(&mut fds, Some(left)).map_err(os_error)?;
@@ -133,4 +136,9 @@ fn refused(error: &Json) -> CliError {
         Some(hint) => refusal.hint(hint),
         None => refusal,
     }
+}
+
+fn no_answer() -> CliError {
+    CliError::new(exit::TIMEOUT, "timeout", "the supervisor did not answer in time")
+        .hint("--timeout gives it longer")
 }

@@ -77,7 +77,8 @@ impl Server {
         let mut bytes = [0u8; REQUEST_BYTES_MAX];
         match packet::recv(&connection.fd, &mut bytes, 0) {
             Ok(Received::Packet { len, .. }) => Some(serde_json::from_slice(&bytes[..len])),
-            Ok(Received::WouldBlock) => None,
+            // No descriptor of a client is ever taken.
+            Ok(Received::WouldBlock | Received::NoDescriptor) => None,
             Ok(Received::Closed) | Err(_) => {
                 connection.closed = true;
                 None

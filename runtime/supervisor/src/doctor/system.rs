@@ -49,7 +49,11 @@ pub(super) fn landlock(ctx: &DoctorContext<'_>) -> Check {
         true => asked.fail(reason, fix),
         false => asked.warn(reason, fix),
     };
-    match std::thread::spawn(confine).join() {
+    let confined = match std::thread::Builder::new().spawn(confine) {
+        Ok(thread) => thread.join(),
+        Err(error) => return asked.skip(format!("no thread to try it in: {error}")),
+    };
+    match confined {
         Ok(Some(LandlockStatus::Available { effective_abi, kernel_abi })) => {
             let abi =
                 kernel_abi.map_or_else(|| format!("{effective_abi:?}"), |abi| format!("V{abi}"));

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rsw_config::{Restart, Topology};
 use rsw_os::Signal;
@@ -96,6 +96,8 @@ pub(super) struct Running {
     pub(super) ready_mono_ns: Option<u64>,
     /// Its last packet that counts as a heartbeat.
     pub(super) heard_mono_ns: Option<u64>,
+    /// We ended it, because it was of no use.
+    pub(super) useless: bool,
 }
 
 /// One supervised process.
@@ -178,6 +180,16 @@ impl Child {
         self.running = Some(running);
     }
 
+    /// Ends its process, which is of no use as it is; another one may be.
+    pub(super) fn kill(&mut self, why: &str) {
+        let Some(running) = self.running.as_mut().filter(|running| !running.useless) else {
+            return;
+        };
+        running.useless = true;
+        let _ = rsw_os::pidfd::send_signal(running.pidfd.as_fd(), Signal::Kill);
+        self.log.note(&format!("killed: {why}"));
+    }
+
     /// Its process said that it is ready.
     pub(super) fn ready(&mut self) {
         if let Some(running) = &mut self.running
@@ -212,7 +224,7 @@ impl Child {
             running.ready_mono_ns.is_some_and(|ready| now.saturating_sub(ready) >= PROVEN_NS);
         if proven {
             (self.failed_starts, self.killed_starts) = (0, 0);
-        } else if exit.signal == Some(Signal::Kill.number()) {
+        } else if exit.signal == Some(Signal::Kill.number()) && !running.useless {
             // Somebody else ended it: this says nothing about the process, but it may go on, so that it waits.
             self.killed_starts += 1;
         } else {

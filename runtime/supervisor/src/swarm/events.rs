@@ -6,19 +6,22 @@ use std::time::Duration;
 use rsw_attach::{Incoming, MailboxWord, Message, RecorderPageReader};
 use rsw_os::clock::mono_ns;
 use rsw_os::signal::Signal;
+use rsw_plane::AttachError;
 use rsw_schemas::exit;
 use rsw_schemas::text;
 use rsw_schemas::wire::{GenerationNote, KernelReady, PacketKind, ProcessText, TickMark};
 
 use super::channel::Channel;
 use super::child::{ChildState, Role, Verdict, describe};
-use super::{ATTACH_NS_MAX, Phase, START_NS_MAX, Swarm, stop};
+use super::{ATTACH_NS_MAX, NO_PLANE_FOR_IT, Phase, START_NS_MAX, Swarm, stop};
 use crate::view::error::CliError;
 
 /// Time between two looks at heartbeats and deadlines.
 const LOOK_NS: u64 = 50_000_000;
 /// A process whose heart stood still for this long is killed, and so started again.
 const HUNG_NS: u64 = 10_000_000_000;
+/// Who did not look for so long was away itself: stopped, or on a machine that stood still.
+const AWAY_NS: u64 = 1_000_000_000;
 /// Time that agents have for a last word after `--ticks`.
 const LAST_WORD_NS: u64 = 2_000_000_000;
 
@@ -55,7 +58,8 @@ impl Swarm {
                     return;
                 }
                 Err(error) => {
-                    self.children[index].log.note(&format!("sent nonsense: {error}"));
+                    // What was in it is lost, and nobody says it twice.
+                    self.children[index].kill(&format!("what it sent cannot be read: {error}"));
                     return;
                 }
             }
@@ -99,17 +103,32 @@ impl Swarm {
     fn on_kernel_ready(&mut self, message: Message) -> Option<()> {
         let ready = message.body::<KernelReady>().ok()?;
         let [fd] = message.take_fds::<1>().ok()?;
-        if let Err(error) = self.planes.add(fd, ready) {
-            self.fail(CliError::new(exit::LAYOUT, "plane", error.to_string()));
-            return Some(());
+        match self.planes.add(fd, ready) {
+            Ok(()) => {}
+            // The system had no room for it just now.
+            Err(error @ AttachError::Map { .. }) => {
+                self.child_mut(Role::Kernel)?.kill(&error.to_string());
+                return Some(());
+            }
+            Err(error) => {
+                self.fail(CliError::new(exit::LAYOUT, "plane", error.to_string()));
+                return Some(());
+            }
         }
         if self.child(Role::Recorder).is_none() {
             self.planes.forget_old();
         }
         let plane = self.planes.current()?;
-        let (note, fd) = (plane.note(), plane.open()?);
-        if let Some(control) = self.child_mut(Role::Recorder).and_then(|child| child.control()) {
-            control.send(PacketKind::Generation, note, vec![fd]);
+        let (note, fd) = (plane.note(), plane.open());
+        match (self.child_mut(Role::Recorder), fd) {
+            (Some(recorder), Some(fd)) => {
+                if let Some(control) = recorder.control() {
+                    control.send(PacketKind::Generation, note, vec![fd]);
+                }
+            }
+            // The next one is given every plane that is not recorded.
+            (Some(recorder), None) => recorder.kill(NO_PLANE_FOR_IT),
+            (None, _) => {}
         }
         self.announce_plane();
         self.send_recorder_page();
@@ -235,6 +254,9 @@ impl Swarm {
         if now - self.looked_mono_ns < LOOK_NS {
             return;
         }
+        if now - self.looked_mono_ns > AWAY_NS {
+            self.back_mono_ns = now;
+        }
         self.looked_mono_ns = now;
         self.look_at_agents();
         self.look_at_rates(now);
@@ -281,16 +303,27 @@ impl Swarm {
         })
     }
 
+    /// Ends whoever gave no sign of life for too long, and whoever did not get ready; agents have no word for that.
     fn kill_hung(&mut self, now: u64) {
         for at in 0..self.children.len() {
             let beat = self.beat_mono_ns(&self.children[at]);
             let child = &mut self.children[at];
-            let (Some(beat), Some(running)) = (beat, child.running()) else { continue };
-            let since = beat.max(running.ready_mono_ns.unwrap_or(now));
+            let Some(running) = child.running() else { continue };
+            // While we were away, they could have been too.
+            let silent = |since: u64| now.saturating_sub(since.max(self.back_mono_ns));
             let deaf = running.control.as_ref().is_some_and(Channel::is_overfull);
-            if now.saturating_sub(since) > HUNG_NS || deaf {
-                let _ = rsw_os::pidfd::send_signal(running.pidfd.as_fd(), Signal::Kill);
-                child.log.note("killed: no sign of life for 10 s, or it does not listen");
+            match (beat, running.ready_mono_ns) {
+                _ if deaf => child.kill("it does not listen"),
+                (Some(beat), Some(ready)) if silent(beat.max(ready)) > HUNG_NS => {
+                    child.kill("no sign of life for 10 s");
+                }
+                (_, None)
+                    if silent(running.started_mono_ns) > START_NS_MAX
+                        && !matches!(child.role, Role::Agent(_)) =>
+                {
+                    child.kill("it was not ready within 20 s");
+                }
+                _ => {}
             }
         }
     }

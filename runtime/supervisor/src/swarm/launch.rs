@@ -16,7 +16,7 @@ use rsw_schemas::wire::{Isolation, PacketKind};
 
 use super::channel::Channel;
 use super::child::{Role, Running};
-use super::{Swarm, launch_error, os_error};
+use super::{NO_PLANE_FOR_IT, Swarm, launch_error, os_error};
 use crate::project::Project;
 use crate::view::error::CliError;
 
@@ -84,6 +84,7 @@ impl Swarm {
             started_mono_ns: mono_ns(),
             ready_mono_ns: None,
             heard_mono_ns: None,
+            useless: false,
         });
         self.connect(role, launched.pid);
         self.note_processes();
@@ -95,17 +96,25 @@ impl Swarm {
         match role {
             Role::Recorder => {
                 let mut packets = Vec::new();
+                let mut complete = true;
                 for plane in self.planes.unrecorded() {
-                    let Some(fd) = plane.open() else { continue };
+                    let Some(fd) = plane.open() else {
+                        complete = false;
+                        break;
+                    };
                     packets.push((PacketKind::Generation, plane.note(), vec![fd]));
                     if plane.has_ended() {
                         packets.push((PacketKind::GenerationEnd, plane.note(), Vec::new()));
                     }
                 }
-                if let Some(control) = self.child_mut(role).and_then(|child| child.control()) {
-                    for (kind, note, fds) in packets {
-                        control.send(kind, note, fds);
+                let Some(recorder) = self.child_mut(role) else { return };
+                match recorder.control() {
+                    Some(control) if complete => {
+                        for (kind, note, fds) in packets {
+                            control.send(kind, note, fds);
+                        }
                     }
+                    _ => recorder.kill(NO_PLANE_FOR_IT),
                 }
             }
             Role::Kernel => self.link(),
@@ -125,11 +134,14 @@ impl Swarm {
 
     /// A fresh socket between kernel and gateway, whenever one of the two is new.
     fn link(&mut self) {
-        let Ok((kernel_end, gateway_end)) = rsw_os::packet::pair() else { return };
         let both = [Role::Kernel, Role::Gateway];
         if both.iter().any(|role| self.child(*role).is_none_or(|child| child.running().is_none())) {
             return;
         }
+        let (kernel_end, gateway_end) = match rsw_os::packet::pair() {
+            Ok(ends) => ends,
+            Err(error) => return self.kill_gateway(&error.to_string()),
+        };
         for (role, end) in both.into_iter().zip([kernel_end, gateway_end]) {
             if let Some(control) = self.child_mut(role).and_then(|child| child.control()) {
                 control.send_empty(PacketKind::Link, vec![end]);
@@ -140,9 +152,18 @@ impl Swarm {
     /// Tells the gateway about the newest plane.
     pub(super) fn announce_plane(&mut self) {
         let Some(plane) = self.planes.current() else { return };
-        let (Some(fd), changed) = (plane.open(), plane.changed()) else { return };
+        let (Some(fd), changed) = (plane.open(), plane.changed()) else {
+            return self.kill_gateway(NO_PLANE_FOR_IT);
+        };
         if let Some(control) = self.child_mut(Role::Gateway).and_then(|child| child.control()) {
             control.send(PacketKind::PlaneChanged, changed, vec![fd]);
+        }
+    }
+
+    /// The next one is linked, and told of every plane and seat.
+    fn kill_gateway(&mut self, why: &str) {
+        if let Some(gateway) = self.child_mut(Role::Gateway) {
+            gateway.kill(why);
         }
     }
 

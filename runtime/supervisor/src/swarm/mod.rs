@@ -74,6 +74,8 @@ const START_NS_MAX: u64 = 20_000_000_000;
 const ATTACH_NS_MAX: u64 = 5_000_000_000;
 /// Files that guests and command lines may take of the supervisor, and of the gateway.
 const OPEN_FILES_OF_VISITORS: u64 = 512;
+/// Why a process is ended that could not be given what it works on.
+const NO_PLANE_FOR_IT: &str = "there was no descriptor for the plane that it needs";
 /// Longest sleep of the loop.
 const TURN_MAX: Duration = Duration::from_millis(100);
 
@@ -120,6 +122,8 @@ pub(crate) struct Swarm {
     stopping: Option<Stopping>,
     failure: Option<CliError>,
     looked_mono_ns: u64,
+    /// When we looked again after we had been away.
+    back_mono_ns: u64,
     publish_rate: Rate,
     _lock: LockFile,
 }
@@ -180,6 +184,7 @@ impl Swarm {
             stopping: None,
             failure: None,
             looked_mono_ns: 0,
+            back_mono_ns: 0,
             publish_rate: Rate::default(),
             run_id: rsw_os::process::random_id().map_err(os_error)?,
             project,
