@@ -203,6 +203,12 @@ fn what_cannot_be_solved_is_refused_by_name() {
         ("--every 1 --out-prefix nowhere/u", "there is no folder nowhere"),
         ("--dx 1e-3 --dt 1e-4 --source at=3:3,frequency=0,phase=1,amplitude=1e308", "--source"),
         ("--source at=99:3,ricker=1", "move it inwards"),
+        ("--out a.npy --out-previous ./a.npy", "a.npy and ./a.npy are one file"),
+        ("--every 1 --out-prefix a --out a-00000001.npy", "a-00000001.npy are one file"),
+        (
+            "--out nowhere/u.npy --json",
+            r#"{"error":{"code":"solve","hint":null,"message":"nowhere/u.npy:"#,
+        ),
     ] {
         let (_, told) = refused(folder, &format!("--init u0.npy --steps 1 {words}"));
         assert!(told.contains(reason), "{told}");

@@ -220,6 +220,7 @@ impl Place {
             (number(&run["published"]), number(&run["recorded"]), number(&run["lost"]))
         };
         for run in runs {
+            assert_eq!(run["complete"], true, "{run}");
             let (published, recorded, lost) = parts(run);
             assert_eq!(published, recorded + lost, "{run}");
             let gaps = run["gaps"].as_array().expect("gaps").iter();

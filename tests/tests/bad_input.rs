@@ -99,6 +99,19 @@ fn keys_and_values() {
                 &["isolation", "sandboxed"],
             ),
             (&["up", "-f", "nowhere.toml"], exit::CONFIG, &["nowhere.toml", "no such swarm file"]),
+            (
+                &["up", "--set", "agent.watcher.reads=[\"model.bin\"]"],
+                exit::CONFIG,
+                &["agent.watcher.reads", "model.bin does not exist"],
+            ),
+            (
+                &["up", "--dry-run", "--set", "agent.watcher.command=[\"nope-not-there\"]"],
+                exit::CONFIG,
+                &["\"nope-not-there\" does not exist"],
+            ),
+            (&["up", "--wait=nan"], exit::USAGE, &["--wait"]),
+            (&["down", "-t", "nan"], exit::USAGE, &["--grace"]),
+            (&["status", "--timeout", "-1"], exit::USAGE, &[]),
         ],
     );
 }
@@ -185,7 +198,9 @@ fn a_field_that_does_not_fit_is_refused_before_anything_starts() {
         &[(&["up", "--set", most], exit::CONFIG, &["field.size", "16384 x 16384 is the largest"])],
     );
     let publish = r#"field.publish=["ci","wave","coherence","gain","dwell"]"#;
-    let large = ["up", "--set", "field.size=[16384,16384]", "--set", publish];
+    // What a recorder can keep in a row is less.
+    let bare = "recorder.enabled=false";
+    let large = ["up", "--set", "field.size=[16384,16384]", "--set", publish, "--set", bare];
     let mut dry = large.to_vec();
     dry.push("--dry-run");
     let needed = number(&place.json(&dry)["plane_bytes"]);

@@ -195,7 +195,7 @@ fn up_waits_for_no_agent_that_has_failed_or_is_done() {
     let status = place.json(&["status"]);
     assert_eq!(
         (status["state"].as_str(), status["agents_failed"].as_u64(), &status["reasons"][0]),
-        (Some("degraded"), Some(1), &"short is failed".into())
+        (Some("degraded"), Some(1), &"short is failed: exit code 3".into())
     );
     place.ok(&["down"]);
 

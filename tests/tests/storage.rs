@@ -143,6 +143,27 @@ fn no_place_for_a_recording_is_an_error_at_once() {
     place.verified();
 }
 
+/// What is never written down is told by whoever ends the swarm, and not vouched for by whoever looks at the file.
+#[test]
+fn a_disk_that_stays_full_is_a_failure_of_down() {
+    let place = Place::new();
+    let Some(_disk) = SmallDisk::mount(place.folder().join("agentdb"), "600k") else { return };
+    place.up(&["--set", "recorder.keyframe_ticks=0"]);
+    wait_until("status says that the disk is full", || {
+        place.json(&["status"])["reasons"].to_string().contains("disk is full")
+    });
+    let pids = place.processes();
+    let done = place.run(&["down", "--json"]);
+    assert_eq!(done.code, i32::from(exit::FAILURE), "{}", done.stdout);
+    let error = done.error();
+    assert!(error["message"].as_str().expect("words").contains("were written down"), "{error}");
+    assert!(pids.iter().all(|(_, pid)| !alive(*pid)), "everybody has ended all the same");
+    let verified = place.json(&["verify"]);
+    assert_eq!(verified["runs"][0]["complete"], false, "{verified}");
+    let told = place.ok(&["verify"]).stdout;
+    assert!(told.contains("nobody wrote down its end"), "{told}");
+}
+
 /// The recorder outlives a killed supervisor, and with it whoever read its words: that costs no event.
 #[test]
 fn a_disk_that_comes_back_after_the_supervisor_is_gone_loses_nothing() {

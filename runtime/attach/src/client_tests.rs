@@ -232,6 +232,9 @@ fn packet_and_descriptors_must_agree() {
     let fds = |error| matches!(error, AttachError::Codec(CodecError::WrongFds { .. }));
     assert!(fds(lied_to(&honest, &[&fd])));
     assert!(fds(lied_to(&honest, &[])));
+    let many = |error| matches!(error, AttachError::Unbelievable { announced: u32::MAX, .. });
+    assert!(many(lied_to(&Welcome { site_count: u32::MAX, ..honest }, &[&fd, &page])));
+    assert!(many(lied_to(&Welcome { window_ticks: u32::MAX, ..honest }, &[&fd, &page])));
     assert!(fds(lied_to(&welcome(0, 4, &fd), &[&fd, &page])));
     assert!(fds(lied_to(&honest, &[&fd, &page, &page])));
     let wakes = Welcome { wake_fd: 1, ..honest };

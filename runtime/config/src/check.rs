@@ -6,7 +6,8 @@ use crate::diagnostic::suggest;
 use crate::drive;
 use crate::layer::Merged;
 use crate::model::{
-    AnnotationSection, Auto, BandSection, Feedback, FieldSection, SourceSection, SwarmConfig,
+    AnnotationSection, Auto, BandSection, Feedback, FieldSection, RecorderSection, SourceSection,
+    SwarmConfig,
 };
 use crate::schema::{AGENTS_MAX, CELLS_MAX};
 
@@ -22,7 +23,7 @@ const STABILITY_KEYS: &[&str] = &[
 
 /// Checks everything in one pass; errors go to `merged`. What depends on a refused key is not judged.
 pub(crate) fn check(config: &SwarmConfig, folder: &Path, merged: &mut Merged) {
-    field(&config.field, merged);
+    field(&config.field, &config.recorder, merged);
     metrics(config, merged);
     for (name, band) in &config.band {
         self::band(name, band, config, merged);
@@ -71,12 +72,22 @@ impl Merged {
     }
 }
 
-fn field(field: &FieldSection, merged: &mut Merged) {
+/// SQLite's largest row, less what else is in one.
+const FRAME_BYTES_MAX: u64 = 999_000_000;
+
+fn field(field: &FieldSection, recorder: &RecorderSection, merged: &mut Merged) {
     let [nx, ny] = field.size;
-    if merged.sound(&["field.size"]) && u64::from(nx) * u64::from(ny) > CELLS_MAX {
+    let cells = u64::from(nx) * u64::from(ny);
+    if !merged.sound(&["field.size"]) {
+    } else if cells > CELLS_MAX {
         let message = format!("{nx} x {ny} cells are more than {CELLS_MAX}");
         let help = "16384 x 16384 is the largest square".to_owned();
         merged.refuse_key("field.size", message, Some(help));
+    } else if recorder.enabled && 4 * cells > FRAME_BYTES_MAX {
+        let message =
+            format!("a frame of {nx} x {ny} cells is more than a row of the recording takes");
+        let help = "15800 x 15800 is about the largest square; or recorder.enabled = false";
+        merged.refuse_key("field.size", message, Some(help.into()));
     }
     if merged.sound(STABILITY_KEYS) {
         stability(field, merged);
@@ -283,6 +294,9 @@ fn annotation(name: &str, annotation: &AnnotationSection, folder: &Path, merged:
     }
 }
 
+/// Names of our own in `ps` and `logs`.
+const OURS: [&str; 4] = ["kernel", "recorder", "gateway", "runtime"];
+
 fn agents(config: &SwarmConfig, merged: &mut Merged) {
     let total: u64 = config.agent.values().map(|agent| u64::from(agent.replicas)).sum();
     if total > u64::from(AGENTS_MAX) {
@@ -292,6 +306,10 @@ fn agents(config: &SwarmConfig, merged: &mut Merged) {
     }
     for (name, agent) in &config.agent {
         let key = |key: &str| format!("agent.{name}.{key}");
+        if OURS.contains(&name.as_str()) {
+            let message = format!("`{name}` is a process of every swarm");
+            merged.refuse_key(&format!("agent.{name}"), message, Some("another name".into()));
+        }
         if agent.command.is_empty() {
             let help = "command = [\"agent-proc\"]".to_owned();
             merged.refuse_key(&key("command"), "there is no program".into(), Some(help));

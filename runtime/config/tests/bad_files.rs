@@ -74,6 +74,12 @@ fn values_of_the_wrong_type_or_outside_their_range() {
                 .into(),
         ),
         (
+            "[field]\nsize = [16384, 16384]",
+            "2:8: field.size: a frame of 16384 x 16384 cells is more than a row of the recording takes; \
+             15800 x 15800 is about the largest square; or recorder.enabled = false"
+                .into(),
+        ),
+        (
             "[field]\nspacing = [1.0, 0.0]",
             "2:17: field.spacing: 0.0 is not above 0; dx and dy, both above 0, such as [1.0, 1.0]".into(),
         ),
@@ -254,6 +260,10 @@ fn agents() {
         "[agent.v]\nreplicas = 4096\n[agent.w]\nreplicas = 1",
         "agent: 4097 agents in all are more than 4096; \
          a swarm has at most 4096 agents; lower the replicas",
+    );
+    one(
+        "[agent.kernel]\nreplicas = 1",
+        "1:8: agent.kernel: `kernel` is a process of every swarm; another name",
     );
     one(
         "[agent.w]\ncommand = []",

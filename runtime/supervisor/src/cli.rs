@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Agents coordinate through one shared field: launch, watch, record and query a swarm.
@@ -53,16 +54,16 @@ pub(crate) struct Global {
     )]
     pub(crate) set: Vec<String>,
     /// Prints JSON instead of tables
-    #[arg(long, global = true, env = "RSW_JSON")]
+    #[arg(long, global = true, env = "RSW_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
     /// Colour [default: auto; NO_COLOR turns it off]
     #[arg(long, global = true, value_enum, default_value = "auto", env = "RSW_COLOR")]
     pub(crate) color: Color,
     /// Says nothing but errors
-    #[arg(short, long, global = true, env = "RSW_QUIET")]
+    #[arg(short, long, global = true, env = "RSW_QUIET", value_parser = FalseyValueParser::new())]
     pub(crate) quiet: bool,
     /// Says more
-    #[arg(short, long, global = true, env = "RSW_VERBOSE")]
+    #[arg(short, long, global = true, env = "RSW_VERBOSE", value_parser = FalseyValueParser::new())]
     pub(crate) verbose: bool,
     /// Seconds to wait for an answer
     #[arg(long, global = true, default_value_t = 10.0, env = "RSW_TIMEOUT", value_name = "S", value_parser = seconds)]
@@ -353,6 +354,12 @@ impl Global {
     pub(crate) fn timeout(&self) -> std::time::Duration {
         std::time::Duration::from_secs_f64(self.timeout)
     }
+}
+
+/// Whether the environment asks for JSON, read as for the flag: for words that are none.
+pub(crate) fn wants_json() -> bool {
+    const NO: [&str; 7] = ["", "n", "no", "f", "false", "off", "0"];
+    std::env::var("RSW_JSON").is_ok_and(|word| !NO.contains(&word.to_lowercase().as_str()))
 }
 
 /// A time that every clock can hold: at most a day.

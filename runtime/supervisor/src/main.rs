@@ -31,7 +31,7 @@ use view::error::CliError;
 
 fn main() -> ExitCode {
     let words = cli::words(std::env::args_os());
-    let json = words.iter().any(|word| word == "--json") || std::env::var_os("RSW_JSON").is_some();
+    let json = words.iter().any(|word| word == "--json") || cli::wants_json();
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) if json && error.use_stderr() => {

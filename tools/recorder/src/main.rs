@@ -179,6 +179,12 @@ fn show_verification(
             run.fingerprints,
             run.integrity
         )?;
+        if !run.complete {
+            writeln!(
+                out,
+                "  nobody wrote down its end: what came later than that, if anything did, is not known"
+            )?;
+        }
         for gap in &run.gaps {
             writeln!(out, "  gap [{}, {}) {}", gap.from, gap.to, gap.cause)?;
         }

@@ -35,8 +35,10 @@ pub struct RunVerification {
     pub uuid: String,
     /// `recording`, `ended` or `interrupted`.
     pub state: String,
-    /// Events between the first sequence and the cursor.
+    /// Events between the first sequence and the cursor: all that the run published, if `complete`.
     pub published: String,
+    /// Whether its end was written down. It is not while a recorder runs, and never where none lived to see it.
+    pub complete: bool,
     /// Events that are rows.
     pub recorded: String,
     /// Events inside gaps.
@@ -162,6 +164,7 @@ fn verify_run(db: &Connection, run: &Run) -> Result<RunVerification, rusqlite::E
         uuid: run.uuid.clone(),
         state: run.state.clone(),
         published: published.to_string(),
+        complete: run.published.is_some(),
         recorded: recorded.to_string(),
         lost: lost.to_string(),
         gaps,

@@ -17,7 +17,7 @@ pub(crate) struct Options {
     /// The two cores; the first one's process measures [default: the last two that are allowed]
     #[arg(long, value_name = "A,B", value_parser = cores)]
     pub(crate) pin: Option<[usize; 2]>,
-    /// Payloads of events in bytes, multiples of 8 up to 96; may be repeated
+    /// Payloads of events in bytes: 8, 16, 32, 64 or 96; may be repeated
     #[arg(long, value_name = "BYTES", default_values_t = [32, 96], value_delimiter = ',', value_parser = payload)]
     pub(crate) payload: Vec<usize>,
     /// Readers of the fan-out suite

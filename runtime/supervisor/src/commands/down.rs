@@ -27,8 +27,9 @@ pub(super) fn run(context: &Context, args: &Down) -> Result<u8, CliError> {
                 answer => drop(answer?),
             }
             let patience = WRITE_DOWN + 4 * Duration::from_secs_f64(args.grace);
-            client.wait_for_end(Instant::now() + patience)?;
+            let ended = client.wait_for_end(Instant::now() + patience);
             wait_for_lock(&project, Instant::now() + Duration::from_secs(5));
+            ended?;
             true
         }
         Err(error) if error.code == exit::NOT_RUNNING => {

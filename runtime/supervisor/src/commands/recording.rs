@@ -1,5 +1,6 @@
 //! `runtime query` and `runtime verify`: the recorder's own program answers, so that SQLite stays out of here.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -48,9 +49,9 @@ fn run(
         command.arg("--json");
     }
     add(&mut command);
-    let status = command.stdin(Stdio::null()).status().map_err(|error| {
-        CliError::new(exit::FAILURE, "recorder", format!("the recorder's program: {error}"))
-            .hint("build the whole workspace: cargo build --release")
-    })?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILURE))
+    // It takes our place: whoever ends us ends it.
+    let error = command.stdin(Stdio::null()).exec();
+    let words = format!("the recorder's program: {error}");
+    Err(CliError::new(exit::FAILURE, "recorder", words)
+        .hint("build the whole workspace: cargo build --release"))
 }

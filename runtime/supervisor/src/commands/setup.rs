@@ -63,7 +63,8 @@ pub(super) fn doctor(context: &Context) -> Result<u8, CliError> {
     let running = context.client().is_ok();
     let leftovers = [&project.run_dir, &project.loan_dir]
         .into_iter()
-        .filter(|folder| !running && folder.exists())
+        // One that is empty was made to be looked at.
+        .filter(|folder| !running && folder.read_dir().is_ok_and(|found| found.count() > 0))
         .map(|folder| folder.display().to_string())
         .collect();
     let checks = doctor::checks(&DoctorContext {

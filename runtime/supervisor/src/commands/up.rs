@@ -45,6 +45,7 @@ pub(super) fn run(context: &Context, args: &Up) -> Result<u8, CliError> {
     let project = Project::new(&topology.project, &topology.folder);
     let orders = Orders { origins: &loaded.origins, pin_flag: args.pin.is_some() };
     let cores = Cores::decide(&Machine::read(), &topology, &orders)?;
+    swarm::check_agents(&topology)?;
     if args.dry_run {
         return dry_run(context, &topology, &project, &cores);
     }
@@ -117,6 +118,7 @@ fn foreground(
                 let _ = writeln!(std::io::stderr());
             }
             let failure = swarm.take_failure();
+            swarm.tell_end(failure.as_ref());
             finish(context, args, &swarm, started);
             return failure.map_or(Ok(code), Err);
         }

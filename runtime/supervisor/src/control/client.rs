@@ -95,13 +95,23 @@ impl Client {
         Ok((plane, answer["live"].as_bool().unwrap_or(false)))
     }
 
-    /// Waits until the supervisor has closed its end.
+    /// Waits until the supervisor has closed its end; the error is the swarm's, if it ended badly.
     pub(crate) fn wait_for_end(&self, deadline: Instant) -> Result<(), CliError> {
+        let (mut text, mut ended) = (Vec::new(), Ok(()));
         loop {
-            match packet::recv(&self.socket, &mut [0u8; 16], 0) {
-                Ok(Received::Closed) | Err(_) => return Ok(()),
+            let mut bytes = vec![0u8; CHUNK_BYTES + 1];
+            match packet::recv(&self.socket, &mut bytes, 0) {
+                Ok(Received::Closed) | Err(_) => return ended,
                 Ok(Received::WouldBlock) => self.wait(deadline)?,
-                Ok(Received::Packet { .. } | Received::NoDescriptor) => {}
+                Ok(Received::NoDescriptor) => {}
+                Ok(Received::Packet { len, .. }) => {
+                    text.extend_from_slice(&bytes[1..len.max(1)]);
+                    if bytes[0] == LAST {
+                        let said: Json = serde_json::from_slice(&text).unwrap_or_default();
+                        ended = said.get("error").map_or(Ok(()), |error| Err(failed(error)));
+                        text.clear();
+                    }
+                }
             }
         }
     }
@@ -136,6 +146,12 @@ fn refused(error: &Json) -> CliError {
         Some(hint) => refusal.hint(hint),
         None => refusal,
     }
+}
+
+/// The failure that a swarm ended with.
+fn failed(error: &Json) -> CliError {
+    let code = error["exit"].as_u64().and_then(|code| u8::try_from(code).ok());
+    CliError { code: code.unwrap_or(exit::FAILURE), what: "ended-badly", ..refused(error) }
 }
 
 fn no_answer() -> CliError {

@@ -31,6 +31,8 @@ pub(crate) struct Server {
 pub(crate) struct Connection {
     fd: OwnedFd,
     waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    /// It waits for the end, and wants to know which.
+    awaits_end: bool,
     closed: bool,
 }
 
@@ -61,7 +63,12 @@ impl Server {
             }
             let own = packet::peer_cred(&fd).is_ok_and(|peer| peer.uid == rsw_os::process::uid());
             if own {
-                self.clients.push(Connection { fd, waiting: VecDeque::new(), closed: false });
+                self.clients.push(Connection {
+                    fd,
+                    waiting: VecDeque::new(),
+                    awaits_end: false,
+                    closed: false,
+                });
             }
         }
     }
@@ -100,6 +107,22 @@ impl Server {
             connection.waiting.push_back((packet, beside));
         }
         connection.flush();
+    }
+
+    /// This client is to be told how the swarm ended, when it has.
+    pub(crate) fn awaits_end(&mut self, client: usize) {
+        if let Some(connection) = self.clients.get_mut(client) {
+            connection.awaits_end = true;
+        }
+    }
+
+    /// The swarm has ended.
+    pub(crate) fn tell_end(&mut self, body: &Json) {
+        for client in 0..self.clients.len() {
+            if self.clients[client].awaits_end {
+                self.answer(client, Answer { body: body.clone(), fds: Vec::new() });
+            }
+        }
     }
 
     /// Drops who has left.

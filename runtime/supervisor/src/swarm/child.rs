@@ -116,6 +116,8 @@ pub(super) struct Child {
     /// Starts in a row that somebody ended by SIGKILL.
     killed_starts: u32,
     next_start_mono_ns: u64,
+    /// How its process ended, in words.
+    last_end: String,
 }
 
 /// What follows from the end of a child.
@@ -144,6 +146,7 @@ pub(super) fn children(project: &Project, topology: &Topology) -> Result<Vec<Chi
         failed_starts: 0,
         killed_starts: 0,
         next_start_mono_ns: 0,
+        last_end: String::new(),
     };
     let mut children = Vec::new();
     if topology.config.recorder.enabled {
@@ -180,6 +183,20 @@ impl Child {
         self.running = Some(running);
     }
 
+    /// What is wrong with it: its state, and how its process ended.
+    pub(super) fn trouble(&self) -> String {
+        let state = format!("{} is {}", self.name, self.state.name());
+        let words = match &self.last_words {
+            Some(words) => rsw_schemas::text::unpack(&words.text),
+            None => self.log.last_line().to_owned(),
+        };
+        match (self.running.is_some(), words.is_empty()) {
+            (false, false) => format!("{state}: {words}"),
+            (false, true) if !self.last_end.is_empty() => format!("{state}: {}", self.last_end),
+            _ => state,
+        }
+    }
+
     /// Ends its process, which is of no use as it is; another one may be.
     pub(super) fn kill(&mut self, why: &str) {
         let Some(running) = self.running.as_mut().filter(|running| !running.useless) else {
@@ -205,7 +222,8 @@ impl Child {
         self.read_output();
         let Some(running) = self.running.take() else { return Verdict::Ended };
         let good = exit.code == Some(0);
-        self.log.note(&format!("pid {} ended: {}", running.pid, describe(exit)));
+        self.last_end = describe(exit);
+        self.log.note(&format!("pid {} ended: {}", running.pid, self.last_end));
         if stopping {
             self.state = ChildState::Stopped;
             return Verdict::Ended;
@@ -236,6 +254,7 @@ impl Child {
     /// It could not even be launched.
     pub(super) fn not_started(&mut self, words: &str) -> Verdict {
         self.log.note(words);
+        self.last_end = words.to_owned();
         self.failed_starts += 1;
         self.schedule(mono_ns())
     }

@@ -344,6 +344,17 @@ pub(crate) fn readable(
     }
 }
 
+/// Looks for what the agents need, before anything runs.
+pub(crate) fn check_agents(topology: &Topology) -> Result<(), CliError> {
+    for (name, section) in &topology.config.agent {
+        if topology.agents.iter().any(|agent| agent.group == *name) {
+            agent_program(section, &topology.folder)?;
+            readable(&format!("agent.{name}.reads"), &topology.folder, &section.reads)?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn agent_program(
     section: &AgentSection,
     folder: &Path,

@@ -50,6 +50,7 @@ use rsw_os::poll::{Interest, PollFd, poll};
 use rsw_os::signal::{Signal, SignalPipe};
 use rsw_sandbox::LaunchError;
 use rsw_schemas::exit;
+use serde_json::json;
 
 use crate::control::Server;
 use crate::project::Project;
@@ -64,7 +65,7 @@ use visitors::Visitors;
 
 pub(crate) use cores::{Cores, Orders, cores_text};
 pub(crate) use launch::{
-    agent_program, beside_us, confined, readable, recording_dir, vulkan_environment,
+    agent_program, beside_us, check_agents, confined, readable, recording_dir, vulkan_environment,
 };
 pub(crate) use state::{Status, finite};
 
@@ -233,6 +234,19 @@ impl Swarm {
     /// Why the swarm is failing, if it is.
     pub(crate) fn take_failure(&mut self) -> Option<CliError> {
         self.failure.take()
+    }
+
+    /// Tells whoever asked for the end how it was.
+    pub(crate) fn tell_end(&mut self, failure: Option<&CliError>) {
+        let body = failure.map_or_else(
+            || json!({"ended": true}),
+            |failure| {
+                let mut body = failure.to_json();
+                body["error"]["exit"] = failure.code.into();
+                body
+            },
+        );
+        self.server.tell_end(&body);
     }
 
     /// The project.

@@ -14,7 +14,12 @@ impl Swarm {
     pub(super) fn on_client(&mut self, client: usize) {
         if let Some(request) = self.server.request(client) {
             let answer = match request {
-                Ok(request) => self.answer(&request),
+                Ok(request) => {
+                    if request["op"] == "stop" {
+                        self.server.awaits_end(client);
+                    }
+                    self.answer(&request)
+                }
                 Err(error) => {
                     Err(CliError::new(exit::USAGE, "request", format!("not a request: {error}")))
                 }

@@ -121,14 +121,21 @@ impl Swarm {
     fn reasons(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         match self.phase {
-            Phase::Starting => return vec!["the swarm is starting".into()],
+            Phase::Starting => {
+                reasons.push("the swarm is starting".into());
+                let ended = |child: &&Child| {
+                    matches!(child.state, ChildState::Waiting | ChildState::Failed)
+                };
+                reasons.extend(self.children.iter().filter(ended).map(Child::trouble));
+                return reasons;
+            }
             Phase::Stopping => return vec!["the swarm is stopping".into()],
             Phase::Running | Phase::Finishing { .. } => {}
         }
         for child in &self.children {
             let fine = matches!(child.state, ChildState::Running | ChildState::Exited);
             if !fine {
-                reasons.push(format!("{} is {}", child.name, child.state.name()));
+                reasons.push(child.trouble());
             }
         }
         if let Some(plane) = self.planes.current() {

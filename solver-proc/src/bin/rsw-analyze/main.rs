@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rsw_schemas::exit;
+use serde_json::json;
 
 use options::Options;
 
@@ -28,7 +29,12 @@ fn main() -> ExitCode {
     match told {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
-            eprintln!("runtime analyze: {error}");
+            let message = error.to_string();
+            rsw_os::process::note(match options.json {
+                true => json!({"error": {"code": "analyze", "message": message, "hint": null}})
+                    .to_string(),
+                false => format!("runtime analyze: {message}"),
+            });
             ExitCode::from(exit::FAILURE)
         }
     }

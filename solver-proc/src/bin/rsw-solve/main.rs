@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rsw_schemas::exit;
+use serde_json::json;
 
 use options::Options;
 
@@ -26,7 +27,12 @@ fn main() -> ExitCode {
     match told {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
-            eprintln!("runtime solve: {error}");
+            let message = error.to_string();
+            rsw_os::process::note(match options.json {
+                true => json!({"error": {"code": "solve", "message": message, "hint": null}})
+                    .to_string(),
+                false => format!("runtime solve: {message}"),
+            });
             ExitCode::from(exit::FAILURE)
         }
     }

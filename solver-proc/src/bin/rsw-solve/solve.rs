@@ -83,11 +83,49 @@ impl Summary {
     }
 }
 
+/// Refuses outputs of which one would replace the other.
+fn distinct(options: &Options) -> Result<(), Failure> {
+    let last = [&options.out, &options.out_previous].into_iter().flatten();
+    let mut taken: Vec<(PathBuf, String)> =
+        last.map(|path| (place(path), path.display().to_string())).collect();
+    if let (Some(every), Some(prefix)) = (options.every, &options.out_prefix) {
+        // Only those that somebody could have meant: comparing all frames would take as long as writing them.
+        let frames = taken.iter().filter_map(|(_, name)| {
+            let step: u64 = name.strip_suffix(".npy")?.rsplit_once('-')?.1.parse().ok()?;
+            (step > 0 && step <= options.steps && step.is_multiple_of(every)).then_some(step)
+        });
+        let frames: Vec<PathBuf> = frames.map(|step| frame_path(prefix, step)).collect();
+        taken.extend(frames.into_iter().map(|path| (place(&path), path.display().to_string())));
+    }
+    for (k, (path, name)) in taken.iter().enumerate() {
+        if let Some((_, other)) = taken[..k].iter().find(|(before, _)| before == path) {
+            return Err(format!(
+                "{other} and {name} are one file: one output would replace the other"
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// Where a file is or will be, whatever way leads there.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok();
+    let future = || Some(folder?.join(path.file_name()?));
+    std::fs::canonicalize(path).ok().or_else(future).unwrap_or_else(|| path.to_owned())
+}
+
+fn frame_path(prefix: &str, step: u64) -> PathBuf {
+    PathBuf::from(format!("{prefix}-{step:08}.npy"))
+}
+
 pub(crate) fn run(options: &Options) -> Result<Summary, Failure> {
     let prefix = options.out_prefix.as_deref().map(Path::new);
     for path in [options.out.as_deref(), options.out_previous.as_deref(), prefix] {
         path.map_or(Ok(()), npy::check_folder)?;
     }
+    distinct(options)?;
     let (size, init) = Array::read_field(&options.init)?;
     let single = match options.dtype {
         Some(precision) => precision == Precision::F32,
@@ -162,8 +200,7 @@ fn solve<'a, T: Real>(
             && run.done.is_multiple_of(every)
         {
             run.backend.settle(&mut run.wave)?;
-            let path = PathBuf::from(format!("{prefix}-{:08}.npy", run.done));
-            npy::write_field(&path, nx, run.wave.u())?;
+            npy::write_field(&frame_path(prefix, run.done), nx, run.wave.u())?;
         }
     }
     run.backend.settle(&mut run.wave)?;
