@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use rsw_schemas::event::AgentMetric;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use crate::crc::{self, EventHead};
@@ -128,10 +128,11 @@ fn runs(db: &Connection) -> Result<Vec<Run>, rusqlite::Error> {
 fn verify_run(db: &Connection, run: &Run) -> Result<RunVerification, rusqlite::Error> {
     let mut problems = Problems::default();
     let gaps = gaps(db, run.run_id)?;
-    let lost: u64 = gaps.iter().map(|(from, to, _)| to.saturating_sub(*from)).sum();
+    let lengths = gaps.iter().map(|(from, to, _)| to.saturating_sub(*from));
+    let lost = lengths.fold(0, u64::saturating_add);
     let recorded = walk(db, run, &gaps, &mut problems)?;
     let published = run.cursor.saturating_sub(run.first);
-    if recorded + lost != published {
+    if recorded.saturating_add(lost) != published {
         problems.add(format!("published {published}, but recorded {recorded} + lost {lost}"));
     }
     if (recorded, lost) != (run.recorded, run.lost) {
@@ -189,6 +190,35 @@ impl Problems {
     }
 }
 
+/// The narrow numbers of one row: what its field in an event cannot hold is damage, and the rest is still checked.
+struct Numbers<'a> {
+    row: &'a Row<'a>,
+    damage: Option<String>,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(row: &'a Row<'a>) -> Self {
+        Self { row, damage: None }
+    }
+
+    /// The number in column `at`; 0 in place of one that is out of range.
+    fn get<T: TryFrom<i64> + Default>(&mut self, at: usize) -> Result<T, rusqlite::Error> {
+        let value: i64 = self.row.get(at)?;
+        if let Ok(number) = T::try_from(value) {
+            return Ok(number);
+        }
+        let column = self.row.as_ref().column_name(at)?;
+        self.damage.get_or_insert_with(|| format!("{column} {value} is out of range"));
+        Ok(T::default())
+    }
+
+    /// What is wrong with the row, whose checksum is in column `at` and should be `crc`.
+    fn damage(mut self, at: usize, crc: u32) -> Result<Option<String>, rusqlite::Error> {
+        let differs = self.get::<u32>(at)? != crc;
+        Ok(self.damage.or_else(|| differs.then(|| "its checksum differs".to_owned())))
+    }
+}
+
 fn gaps(db: &Connection, run_id: i64) -> Result<Vec<(u64, u64, String)>, rusqlite::Error> {
     db.prepare("SELECT from_seq, to_seq, cause FROM rs_gap WHERE run_id = ?1 ORDER BY from_seq")?
         .query_map([run_id], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), row.get(2)?)))?
@@ -222,7 +252,7 @@ fn walk(
             problems.add(format!("sequence {seq} is there twice, or inside a gap"));
             continue;
         }
-        expected = seq + 1;
+        expected = seq.saturating_add(1);
     }
     skip_gaps(&mut expected, &mut gaps);
     if expected != run.cursor {
@@ -250,16 +280,18 @@ fn check_events(db: &Connection, run: i64, problems: &mut Problems) -> Result<()
     )?;
     let mut rows = statement.query([run])?;
     while let Some(row) = rows.next()? {
+        let mut numbers = Numbers::of(row);
         let head = EventHead {
             seq: unsigned(row.get(0)?),
-            generation: unsigned(row.get(1)?),
-            kind: row.get(2)?,
-            flags: row.get(3)?,
-            source: row.get(4)?,
+            generation: numbers.get(1)?,
+            kind: numbers.get(2)?,
+            flags: numbers.get(3)?,
+            source: numbers.get(4)?,
             t_ns: row.get(5)?,
         };
-        if crc::event(&head, row.get_ref(6)?.as_blob()?) != row.get::<_, u32>(7)? {
-            problems.add(format!("event {} is damaged: its checksum differs", head.seq));
+        let crc = crc::event(&head, row.get_ref(6)?.as_blob()?);
+        if let Some(damage) = numbers.damage(7, crc)? {
+            problems.add(format!("event {} is damaged: {damage}", head.seq));
         }
     }
     Ok(())
@@ -277,11 +309,12 @@ fn check_metrics(
         ))?;
         let mut rows = statement.query([run])?;
         while let Some(row) = rows.next()? {
+            let mut numbers = Numbers::of(row);
             let real = |at| row.get::<_, Option<f64>>(at).map(|value| value.unwrap_or(f64::NAN));
             let metric = AgentMetric {
-                tick: unsigned(row.get(4)?),
-                agent_id: row.get(3)?,
-                flags: row.get(5)?,
+                tick: numbers.get(4)?,
+                agent_id: numbers.get(3)?,
+                flags: numbers.get(5)?,
                 d: real(6)?,
                 c: real(7)?,
                 g: real(8)?,
@@ -291,9 +324,9 @@ fn check_metrics(
                 drive: real(12)?,
             };
             let seq = unsigned(row.get(0)?);
-            let crc = crc::metric(seq, unsigned(row.get(1)?), row.get(2)?, &metric);
-            if crc != row.get::<_, u32>(13)? {
-                problems.add(format!("metric {seq} in {table} is damaged: its checksum differs"));
+            let crc = crc::metric(seq, numbers.get(1)?, row.get(2)?, &metric);
+            if let Some(damage) = numbers.damage(13, crc)? {
+                problems.add(format!("metric {seq} in {table} is damaged: {damage}"));
             }
         }
     }
@@ -307,8 +340,8 @@ fn check_fields(db: &Connection, run: i64, problems: &mut Problems) -> Result<()
     while let Some(row) = rows.next()? {
         let (name, tick): (String, i64) = (row.get(0)?, row.get(1)?);
         let bytes = row.get_ref(4)?.as_blob()?;
-        if crc32fast::hash(bytes) != row.get::<_, u32>(5)? {
-            problems.add(format!("field {name} of tick {tick} is damaged: its checksum differs"));
+        if let Some(damage) = Numbers::of(row).damage(5, crc32fast::hash(bytes))? {
+            problems.add(format!("field {name} of tick {tick} is damaged: {damage}"));
         }
         let cells = unsigned(row.get(2)?).saturating_mul(unsigned(row.get(3)?));
         if bytes.len() as u64 != cells.saturating_mul(4) {

@@ -204,6 +204,8 @@ fn verify_sees_what_integrity_check_does_not() {
         "UPDATE rs_ci_window SET fingerprint = zeroblob(512) WHERE window_id = 1",
         "DELETE FROM rs_fingerprint WHERE rowid = 1",
         "UPDATE rs_metric_point SET seq = 4 WHERE seq = 7",
+        "INSERT INTO rs_gap VALUES (1, 0, 9223372036854775807, 'overrun', 0),
+            (1, 1, 9223372036854775807, 'overrun', 0), (1, 2, 9223372036854775807, 'overrun', 0)",
     ];
     for damage in damages {
         let dir = tempfile::tempdir().unwrap();
@@ -217,6 +219,44 @@ fn verify_sees_what_integrity_check_does_not() {
         let answer = verify(&database.connection).unwrap();
         assert!(!answer.ok, "{damage}");
     }
+}
+
+/// A number that no event holds is a problem of its row; the rows after it are looked at, too.
+#[test]
+fn verify_tells_numbers_out_of_range_row_by_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = common::store(dir.path(), 1);
+    let batch = [Entry::Plane(facts(1, 0)), frame(8, 0.3), events(0, ticks(1, 1, 41))];
+    store.commit(&batch, 5).unwrap();
+    drop(store);
+    let db = Connection::open(dir.path().join(database::FILE_NAME)).unwrap();
+    db.execute_batch(
+        "UPDATE rs_event SET kind = 70000 WHERE seq = 3;
+         UPDATE rs_event SET flags = -1 WHERE seq = 6;
+         UPDATE rs_event SET source = 4294967296 WHERE seq = 9;
+         UPDATE rs_event SET crc32 = -7 WHERE seq = 12;
+         UPDATE rs_event SET generation = 2 WHERE seq = 15;
+         UPDATE rs_event SET generation = -1 WHERE seq = 18;
+         UPDATE rs_metric_point SET flags = 4294967296 WHERE seq = 4;
+         UPDATE rs_field SET crc32 = 4294967296;",
+    )
+    .unwrap();
+    drop(db);
+    let answer = verify(&database::open_read_only(dir.path()).unwrap()).unwrap();
+    assert!(!answer.ok);
+    assert_eq!(
+        answer.runs[0].problems,
+        [
+            "event 3 is damaged: kind 70000 is out of range",
+            "event 6 is damaged: flags -1 is out of range",
+            "event 9 is damaged: source 4294967296 is out of range",
+            "event 12 is damaged: crc32 -7 is out of range",
+            "event 15 is damaged: its checksum differs",
+            "event 18 is damaged: generation -1 is out of range",
+            "metric 4 in rs_metric_point is damaged: flags 4294967296 is out of range",
+            "field ci of tick 8 is damaged: crc32 4294967296 is out of range",
+        ]
+    );
 }
 
 #[test]
