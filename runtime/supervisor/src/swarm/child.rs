@@ -220,6 +220,7 @@ impl Child {
     /// Its process has ended; `stopping` means that nobody is started again.
     pub(super) fn ended(&mut self, exit: Exit, stopping: bool) -> Verdict {
         self.read_output();
+        self.log.end();
         let Some(running) = self.running.take() else { return Verdict::Ended };
         let good = exit.code == Some(0);
         self.last_end = describe(exit);
@@ -434,5 +435,29 @@ mod tests {
         let mut child = child(Restart::Always, folder.path());
         run(&mut child, None);
         assert_eq!((child.ended(KILLED, true), child.state), (Verdict::Ended, ChildState::Stopped));
+    }
+    /// A process that says its last words without a line feed, and one after it.
+    #[test]
+    fn last_words_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut child = child(Restart::Always, folder.path());
+        for words in ["dying words", "words of the next"] {
+            run(&mut child, None);
+            let mut process = std::process::Command::new("sh")
+                .args(["-c", "printf '%s' \"$0\"; exit 3", words])
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .expect("a shell");
+            let output = process.stdout.take().map(OwnedFd::from);
+            child.running_mut().expect("it runs").output = output;
+            process.wait().expect("it ends");
+            child.ended(Exit { code: Some(3), signal: None }, false);
+            assert_eq!(child.log.last_line(), words);
+        }
+        let log = std::fs::read_to_string(folder.path().join("a.log")).expect("the log");
+        let lines: Vec<&str> =
+            log.lines().map(|line| line.split_once(' ').expect("a time").1).collect();
+        let end = "[supervisor] pid 1 ended: exit code 3";
+        assert_eq!(lines, ["dying words", end, "words of the next", end]);
     }
 }

@@ -30,18 +30,18 @@ pub(super) struct Log {
 impl Log {
     /// Opens the file to append to; a log that cannot be opened loses lines, not the swarm.
     pub(super) fn open(path: &Path) -> Self {
-        let file = OpenOptions::new().create(true).append(true).open(path).ok();
-        let file_bytes = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
-        Self {
+        let mut log = Self {
             path: path.to_owned(),
-            file,
-            file_bytes,
+            file: None,
+            file_bytes: 0,
             line: Vec::new(),
             second: 0,
             lines: 0,
             dropped: 0,
             last_line: String::new(),
-        }
+        };
+        log.reopen();
+        log
     }
 
     /// Takes what the child printed, in whatever pieces.
@@ -52,6 +52,13 @@ impl Log {
             if part.ends_with(b"\n") {
                 self.end_line();
             }
+        }
+    }
+
+    /// The child has ended: what it printed last is a line, even without a line feed.
+    pub(super) fn end(&mut self) {
+        if !self.line.is_empty() {
+            self.end_line();
         }
     }
 
@@ -94,11 +101,20 @@ impl Log {
         }
         let wall = wall_ns();
         let line = format!("{}.{:03} {words}\n", wall / 1_000_000_000, wall / 1_000_000 % 1000);
-        let Some(file) = &mut self.file else { return };
-        match file.write_all(line.as_bytes()) {
-            Ok(()) => self.file_bytes += line.len() as u64,
-            Err(_) => self.dropped += 1,
+        if self.file.is_none() {
+            // Descriptors or space may be there again.
+            self.reopen();
         }
+        match self.file.as_mut().map(|file| file.write_all(line.as_bytes())) {
+            Some(Ok(())) => self.file_bytes += line.len() as u64,
+            Some(Err(_)) | None => self.dropped += 1,
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.file = OpenOptions::new().create(true).append(true).open(&self.path).ok();
+        self.file_bytes =
+            self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
     }
 
     fn rotate(&mut self) {
@@ -107,7 +123,8 @@ impl Log {
             let _ = std::fs::rename(numbered(number), numbered(number + 1));
         }
         let _ = std::fs::rename(&self.path, numbered(1));
-        self.file = OpenOptions::new().create(true).append(true).open(&self.path).ok();
+        self.reopen();
+        // A file that could not be renamed grows: another try at every line would cost more than it gives.
         self.file_bytes = 0;
     }
 }
@@ -115,6 +132,12 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The lines of a log, without their times.
+    fn lines(path: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(path).expect("the log");
+        text.lines().map(|line| line.split_once(' ').expect("a time").1.to_owned()).collect()
+    }
 
     #[test]
     fn lines_are_cut_and_counted() {
@@ -125,14 +148,42 @@ mod tests {
         log.take(b"o\n");
         log.take(&[b'x'; 100_000]);
         log.take(b"\n");
-        let text = std::fs::read_to_string(&path).expect("the log");
-        let lines: Vec<&str> =
-            text.lines().map(|line| line.split_once(' ').expect("a time").1).collect();
+        let lines = lines(&path);
         assert_eq!(lines[..2], ["one", "two"]);
         assert_eq!(lines[2].len(), LINE_BYTES_MAX);
         for _ in 0..3 * LINES_PER_SECOND_MAX {
             log.take(b"flood\n");
         }
         assert!(log.dropped() >= u64::from(LINES_PER_SECOND_MAX));
+    }
+    #[test]
+    fn what_ends_without_a_line_feed_is_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.log");
+        let mut log = Log::open(&path);
+        log.take(b"first\nlast words");
+        log.end();
+        assert_eq!(log.last_line(), "last words");
+        log.end();
+        log.take(b"of the next\n");
+        assert_eq!(lines(&path), ["first", "last words", "of the next"]);
+    }
+
+    /// The folder is away while the file is to be renamed.
+    #[test]
+    fn a_file_that_could_not_be_opened_is_opened_later() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = folder.path().join("logs");
+        std::fs::create_dir(&inside).expect("a folder");
+        let path = inside.join("a.log");
+        let mut log = Log::open(&path);
+        log.file_bytes = FILE_BYTES_MAX + 1;
+        std::fs::remove_dir_all(&inside).expect("it goes");
+        log.take(b"lost\n");
+        log.note("lost, too");
+        assert_eq!(log.dropped(), 2);
+        std::fs::create_dir(&inside).expect("a folder");
+        log.take(b"kept\n");
+        assert_eq!((log.dropped(), lines(&path)), (2, vec!["kept".to_owned()]));
     }
 }
