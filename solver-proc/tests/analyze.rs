@@ -193,6 +193,9 @@ fn a_swarm_file_has_the_parameters() {
     close(&found["mean"]["tau"], number(&plain["mean"]["tau"]), 0.0);
     let over = analyzed(folder, "u.npy --params p.toml --window 5");
     assert_eq!(over["window"], 5);
+    // Frames may be further apart than the ticks of any swarm.
+    let slow = analyzed(folder, "u.npy u.npy --params p.toml --frame-seconds 1e4");
+    assert_eq!(slow["window"], 3);
     std::fs::write(folder.join("bad.toml"), "[metrics]\nwindw = 3\n").unwrap();
     assert!(refused(folder, "u.npy --params bad.toml").contains("windw"));
 }

@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostic, NamedText};
 use crate::lattice::lattice;
 use crate::layer::Merged;
 use crate::origin::{Layer, Origin};
+use crate::schema::PERIOD_NS_MAX;
 use crate::words::plain_name;
 
 /// What `--drive` made of a recording.
@@ -159,6 +160,9 @@ fn judge(path: &Path, columns: Vec<Column>, rows: u64) -> Result<DriveSummary, V
             Verdict::Time => {
                 time_found = true;
                 period_ns = column.period_ns();
+                if let Some(period_ns) = period_ns.filter(|period_ns| *period_ns > PERIOD_NS_MAX) {
+                    errors.push(too_slow(&column.name, period_ns));
+                }
                 Taken::Time
             }
             Verdict::Signal => Taken::Source(unique(&column.name)),
@@ -195,6 +199,13 @@ fn judge(path: &Path, columns: Vec<Column>, rows: u64) -> Result<DriveSummary, V
         return Err(errors);
     }
     Ok(DriveSummary { file: path.to_owned(), rows, period_ns, columns: judged })
+}
+
+fn too_slow(column: &str, period_ns: u64) -> Diagnostic {
+    let [step, most] = [period_ns, PERIOD_NS_MAX].map(|ns| ns as f64 / 1e9);
+    let message = format!("its times are {step} s apart, and a tick lasts at most {most} s");
+    let help = "write its times in smaller units, or leave the column out: a row is then a tick";
+    Diagnostic { file: None, span: None, key: column.into(), message, help: Some(help.into()) }
 }
 
 /// Adds one source and one agent for each column of numbers, and its annotations, below the swarm file.

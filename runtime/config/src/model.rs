@@ -106,7 +106,7 @@ mod auto_word {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TickSection {
-    /// Ticks per second; 0: as fast as it can.
+    /// Ticks per second, at least 0.001; 0: as fast as it can.
     pub rate_hz: f64,
     /// Solver steps a tick.
     pub steps: u32,

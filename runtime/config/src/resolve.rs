@@ -70,7 +70,7 @@ fn tick_period_ns(loaded: &Loaded) -> u64 {
 
 /// One second of field time, in ticks.
 fn report_ticks(tick_period_ns: u64) -> u32 {
-    let ticks = (1_000_000_000 + tick_period_ns / 2) / tick_period_ns;
+    let ticks = (tick_period_ns / 2).saturating_add(1_000_000_000) / tick_period_ns.max(1);
     u32::try_from(ticks.max(1)).unwrap_or(u32::MAX)
 }
 

@@ -12,6 +12,9 @@ pub const SIDE_MAX: u32 = 32_768;
 /// Most cells of the field: 1 GiB a layer of f32.
 pub const CELLS_MAX: u64 = 1 << 28;
 
+/// Longest period of a tick, in ns: 1000 s.
+pub(crate) const PERIOD_NS_MAX: u64 = 1_000_000_000_000;
+
 /// Values a key takes.
 pub(crate) enum Kind {
     /// `true` or `false`.
@@ -28,6 +31,8 @@ pub(crate) enum Kind {
     Positive,
     /// A finite number from 0 up to this one.
     UpTo(f64),
+    /// 0, or a finite number in `min..=max`.
+    ZeroOr(f64, f64),
     /// Any text that is not empty.
     Text,
     /// Text with a grammar; a bare number counts as text.
@@ -152,9 +157,13 @@ const FIELD: &[Key] = &[
 ];
 
 const TICK: &[Key] = &[
-    key("rate_hz", Kind::UpTo(1e6), "ticks per second up to 1000000; 0 is as fast as it can"),
+    key(
+        "rate_hz",
+        Kind::ZeroOr(1e9 / PERIOD_NS_MAX as f64, 1e6),
+        "ticks per second from 0.001 to 1000000; 0 is as fast as it can",
+    ),
     key("steps", Kind::Int(1, 100_000), "solver steps a tick, at least 1"),
-    key("period_ns", Kind::Int(1, 1_000_000_000_000), "nanoseconds from 1 to 1000000000000"),
+    key("period_ns", Kind::Int(1, PERIOD_NS_MAX), "nanoseconds from 1 to 1000000000000"),
     key("checkpoint_ticks", Kind::Int(1, TICKS_MAX), "ticks, at least 1"),
 ];
 

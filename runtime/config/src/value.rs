@@ -121,7 +121,7 @@ fn scalar(kind: &Kind, value: &DeValue<'_>) -> Scalar {
             DeValue::Integer(digits) => whole(kind, digits, *min, *max),
             _ => Err(wrong("a whole number")),
         },
-        Kind::Finite | Kind::Positive | Kind::UpTo(_) => match value {
+        Kind::Finite | Kind::Positive | Kind::UpTo(_) | Kind::ZeroOr(..) => match value {
             DeValue::Integer(digits) => number(kind, digits.as_str().parse().ok(), digits.as_str()),
             DeValue::Float(digits) => number(kind, float(digits), digits.as_str()),
             _ => Err(wrong("a number")),
@@ -186,8 +186,15 @@ fn number(kind: &Kind, value: Option<f64>, text: &str) -> Scalar {
     };
     match kind {
         Kind::Positive if value <= 0.0 => Err((format!("{text} is not above 0"), None)),
-        Kind::UpTo(_) if value < 0.0 => Err((format!("{text} is below 0"), None)),
-        Kind::UpTo(max) if value > *max => Err((format!("{text} is above {max}"), None)),
+        Kind::UpTo(_) | Kind::ZeroOr(..) if value < 0.0 => {
+            Err((format!("{text} is below 0"), None))
+        }
+        Kind::ZeroOr(min, _) if value > 0.0 && value < *min => {
+            Err((format!("{text} is neither 0 nor at least {min}"), None))
+        }
+        Kind::UpTo(max) | Kind::ZeroOr(_, max) if value > *max => {
+            Err((format!("{text} is above {max}"), None))
+        }
         _ => Ok(Value::Float(value)),
     }
 }

@@ -126,6 +126,24 @@ fn values_of_the_wrong_type_or_outside_their_range() {
             "[ring]\nslots = 32",
             "2:9: ring.slots: 32 is outside 64..=16777216; a power of two from 64 to 16777216".into(),
         ),
+        (
+            "[tick]\nrate_hz = 1e-300",
+            "2:11: tick.rate_hz: 1e-300 is neither 0 nor at least 0.001; \
+             ticks per second from 0.001 to 1000000; 0 is as fast as it can"
+                .into(),
+        ),
+        (
+            "[tick]\nrate_hz = -0.5",
+            "2:11: tick.rate_hz: -0.5 is below 0; \
+             ticks per second from 0.001 to 1000000; 0 is as fast as it can"
+                .into(),
+        ),
+        (
+            "[tick]\nrate_hz = 1e7",
+            "2:11: tick.rate_hz: 1e7 is above 1000000; \
+             ticks per second from 0.001 to 1000000; 0 is as fast as it can"
+                .into(),
+        ),
         ("[metrics]\nwindow = 8", "2:10: metrics.window: 8 is even; did you mean `9`?".into()),
         (
             "[metrics]\nthreshold = \"q:2\"",

@@ -118,6 +118,18 @@ fn a_column_of_mostly_words_is_ignored_with_a_note() {
 }
 
 #[test]
+fn rows_further_apart_than_the_longest_tick_are_refused() {
+    let rows = |step: u64| format!("t,x\n0,1\n{step},2\n{},4\n", 2 * step);
+    assert_eq!(drive(&rows(1000)).unwrap().drive.unwrap().period_ns, Some(1_000_000_000_000));
+    let told = drive(&rows(3600)).unwrap_err();
+    assert!(
+        told.contains("t: its times are 3600 s apart, and a tick lasts at most 1000 s"),
+        "{told}"
+    );
+    assert!(told.contains("leave the column out"), "{told}");
+}
+
+#[test]
 fn names_made_of_headers_stay_apart() {
     let loaded = drive("a b,a_b,a.b\n1,2,3\n2,3,4\n").unwrap();
     let names: Vec<&String> = loaded.config.source.keys().collect();

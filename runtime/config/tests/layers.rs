@@ -162,6 +162,7 @@ fn the_tick_period_follows_the_rate_or_the_key() {
     };
     assert_eq!(period("[tick]\nrate_hz = 50\n"), (20_000_000, 50));
     assert_eq!(period("[tick]\nrate_hz = 0\nperiod_ns = 4000000000\n"), (4_000_000_000, 1));
+    assert_eq!(period("[tick]\nrate_hz = 0.001\n"), (1_000_000_000_000, 1));
     assert_eq!(period("[sync]\nreport_ticks = 12\n"), (10_000_000, 12));
 }
 

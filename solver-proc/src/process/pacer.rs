@@ -15,7 +15,7 @@ impl Pacer {
     /// A rate of 0 never waits.
     pub(super) fn new(rate_hz: f64) -> Self {
         let period_ns = if rate_hz > 0.0 { (1e9 / rate_hz).round() as u64 } else { 0 };
-        Self { period_ns, deadline_mono_ns: mono_ns() + period_ns, missed: 0 }
+        Self { period_ns, deadline_mono_ns: mono_ns().saturating_add(period_ns), missed: 0 }
     }
 
     /// Time left until the next tick is due; `None` when it is due.
@@ -35,7 +35,8 @@ impl Pacer {
         let late_ns = mono_ns().saturating_sub(self.deadline_mono_ns);
         let skipped = late_ns / self.period_ns;
         self.missed += skipped;
-        self.deadline_mono_ns += self.period_ns * (skipped + 1);
+        let ahead_ns = self.period_ns.saturating_mul(skipped + 1);
+        self.deadline_mono_ns = self.deadline_mono_ns.saturating_add(ahead_ns);
     }
 
     /// Ticks missed so far.
@@ -58,5 +59,15 @@ mod tests {
         assert_eq!(pacer.deadline_mono_ns, now + 500_000_000);
         assert!(pacer.left().is_some());
         assert!(Pacer::new(0.0).left().is_none());
+    }
+
+    #[test]
+    fn a_rate_that_is_next_to_nothing_waits_for_ever() {
+        let mut pacer = Pacer::new(1e-300);
+        for _ in 0..3 {
+            assert!(pacer.left().is_some());
+            pacer.advance();
+        }
+        assert_eq!(pacer.missed(), 0);
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn state(plane: &PlaneReader, live: bool, age_ns: u64) -> &'static st
     if !live {
         return "writer-dead";
     }
-    let stale = age_ns > STALE_NS.max(3 * plane.header().tick_period_ns);
+    let stale = age_ns > STALE_NS.max(plane.header().tick_period_ns.saturating_mul(3));
     if stale { "stale" } else { "live" }
 }
 

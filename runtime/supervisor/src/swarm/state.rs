@@ -141,7 +141,7 @@ impl Swarm {
         if let Some(plane) = self.planes.current() {
             let age_ns = mono_ns().saturating_sub(plane.reader.heartbeat_mono_ns());
             let period_ns = self.topology.tick_period_ns;
-            if age_ns > STALE_NS.max(3 * period_ns) && !plane.has_ended() {
+            if age_ns > STALE_NS.max(period_ns.saturating_mul(3)) && !plane.has_ended() {
                 reasons
                     .push(format!("the kernel gave no sign of life for {} ms", age_ns / 1_000_000));
             }

@@ -77,7 +77,11 @@ impl Options {
                 return Err(format!("--params {}: there is no such file", path.display()).into());
             }
             let folder = std::env::current_dir()?;
-            let rate = self.frame_seconds.map(|seconds| format!("tick.rate_hz={}", 1.0 / seconds));
+            // No swarm ticks as slowly or as fast as frames may follow: its bands are then judged with the frames.
+            let rate = self.frame_seconds.map(|seconds| match 1.0 / seconds {
+                rate @ 1e-3..=1e6 => format!("tick.rate_hz={rate}"),
+                _ => "tick.rate_hz=0".to_owned(),
+            });
             let source = rsw_config::Source {
                 file: Some(path.clone()),
                 set: rate.into_iter().collect(),
