@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use rsw_os::replace::replace;
 use thiserror::Error;
 
 use crate::real::Real;
@@ -133,7 +134,7 @@ pub fn check_folder(path: &Path) -> Result<(), NpyError> {
     }
 }
 
-/// Writes a field of `nx` columns.
+/// Writes a field of `nx` columns. What was in the file stays until all of it is written: it may be where the field began.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -147,8 +148,8 @@ pub fn write_field<T: Real>(path: &Path, nx: usize, cells: &[T]) -> Result<(), N
         header.push(' ');
     }
     header.push('\n');
-    let write = || -> io::Result<()> {
-        let mut file = BufWriter::new(File::create(path)?);
+    let write = |file: &mut File| -> io::Result<()> {
+        let mut file = BufWriter::new(file);
         file.write_all(MAGIC)?;
         file.write_all(&[1, 0])?;
         file.write_all(&(header.len() as u16).to_le_bytes())?;
@@ -156,7 +157,7 @@ pub fn write_field<T: Real>(path: &Path, nx: usize, cells: &[T]) -> Result<(), N
         file.write_all(bytemuck::cast_slice(cells))?;
         file.flush()
     };
-    write().map_err(|error| NpyError { path: path.into(), reason: error.into() })
+    replace(path, write).map_err(|error| NpyError { path: path.into(), reason: error.into() })
 }
 
 const _: () = assert!(cfg!(target_endian = "little"), "values are stored as they lie in memory");

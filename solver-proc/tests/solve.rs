@@ -236,3 +236,43 @@ fn what_cannot_be_solved_is_refused_by_name() {
     assert_eq!(code, 1);
     assert!(told.contains("the field diverged between steps"), "{told}");
 }
+
+/// As a shell with limits starts it; `limits` go before it.
+fn limited(folder: &Path, limits: &str, words: &str) -> Output {
+    let program = env!("CARGO_BIN_EXE_rsw-solve");
+    let line = format!("{limits}; exec {program} {words}");
+    Command::new("sh").args(["-c", &line]).current_dir(folder).output().unwrap()
+}
+
+/// A field that is written over its own beginning: if that fails half-way, it is still there.
+#[test]
+fn an_output_that_cannot_be_written_leaves_what_was_there() {
+    let folder = with_noise(64, 64);
+    let folder = folder.path();
+    let start = bytes(folder, "u0.npy");
+    let words = "--init u0.npy --steps 1 --out u0.npy";
+    let output = limited(folder, "trap '' XFSZ; ulimit -f 4", words);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("u0.npy: File too large"), "{told}");
+    assert!(bytes(folder, "u0.npy") == start);
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "nothing is left beside it");
+    // Killed by the signal instead.
+    assert_eq!(limited(folder, "ulimit -f 4", words).status.code(), None);
+    assert!(bytes(folder, "u0.npy") == start);
+    assert!(limited(folder, "true", words).status.success());
+    assert!(bytes(folder, "u0.npy") != start);
+}
+
+/// Standard output and /dev/null are written, not replaced.
+#[test]
+fn an_output_may_be_a_pipe() {
+    let folder = with_noise(8, 8);
+    let folder = folder.path();
+    let words = "--init u0.npy --steps 3";
+    solved(folder, &format!("{words} --out u.npy"));
+    let piped = solve(folder, &format!("{words} --out /dev/stdout")).stdout;
+    assert!(piped.starts_with(&bytes(folder, "u.npy")));
+    solved(folder, &format!("{words} --out /dev/null"));
+    assert!(!Path::new("/dev/null").is_file());
+}

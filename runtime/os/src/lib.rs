@@ -24,6 +24,7 @@ pub mod packet;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
+pub mod replace;
 pub mod shm;
 pub mod signal;
 

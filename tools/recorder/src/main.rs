@@ -16,6 +16,7 @@ use recorder::record::{RecordArgs, record};
 use recorder::runs::runs;
 use recorder::verify::{Verification, verify};
 use recorder::windows::similar;
+use rsw_os::replace::replace;
 use rsw_schemas::exit;
 use serde::Serialize;
 
@@ -120,10 +121,12 @@ fn run(command: &Command, out: &mut impl Write) -> Result<u8, Failure> {
             let frame = frame::load(&open_read_only(&recording.dir)?, choice)?;
             json_line(&frame, out)?;
             match file {
-                Some(path) => std::fs::write(path, &frame.data).map_err(|error| {
-                    let text = format!("{} cannot be written: {error}", path.display());
-                    Failure::new(exit::FAILURE, text, "choose another file with --out")
-                })?,
+                Some(path) => {
+                    replace(path, |file| file.write_all(&frame.data)).map_err(|error| {
+                        let text = format!("{} cannot be written: {error}", path.display());
+                        Failure::new(exit::FAILURE, text, "choose another file with --out")
+                    })?
+                }
                 None => out.write_all(&frame.data)?,
             }
         }

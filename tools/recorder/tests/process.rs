@@ -89,11 +89,15 @@ fn ask(dir: &std::path::Path) {
     // The last frame is there although no keyframe was due, and it is what the kernel published.
     let raw = dir.join("ci.raw");
     let out = raw.to_str().unwrap();
+    std::fs::write(&raw, "what was there").unwrap();
+    let before = std::fs::File::open(&raw).unwrap();
     let meta = command(&["field", "--name", "ci", "--out", out], dir);
     let meta: Value = serde_json::from_slice(&meta.stdout).unwrap();
     assert_eq!((&meta["tick"], &meta["nx"], &meta["ny"]), (&json!(150), &json!(NX), &json!(NY)));
     let cells = std::fs::read(&raw).unwrap();
     assert_eq!(cells.len(), (NX * NY * 4) as usize);
+    // Another file has its place: a write that failed would not have touched it.
+    assert_eq!(std::io::read_to_string(before).unwrap(), "what was there");
     assert_eq!(cells[..4], (150f32 * 0.1).sin().to_le_bytes());
     let early = command(&["field", "--name", "wave", "--tick", "31"], dir);
     let line = early.stdout.split(|byte| *byte == b'\n').next().unwrap();

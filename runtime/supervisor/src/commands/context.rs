@@ -126,9 +126,9 @@ impl Context {
         }
     }
 
-    /// Writes a file, with an error that names it.
+    /// Writes a file, whole or not at all, with an error that names it.
     pub(crate) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-        std::fs::write(path, bytes).map_err(|error| {
+        rsw_os::replace::replace(path, |file| file.write_all(bytes)).map_err(|error| {
             CliError::new(exit::FAILURE, "write", format!("{}: {error}", path.display()))
                 .hint("choose a place that can be written")
         })
@@ -139,4 +139,27 @@ impl Context {
 pub(crate) fn columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use clap::Parser;
+
+    use super::*;
+
+    /// Whoever reads the old file still has it: a write that fails has nothing to destroy.
+    #[test]
+    fn a_file_is_replaced_not_emptied() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("field.png");
+        std::fs::write(&path, "old").expect("a file");
+        let mut old = std::fs::File::open(&path).expect("it opens");
+        let context = Context::new(crate::cli::Cli::parse_from(["runtime", "version"]).global);
+        context.write_file(&path, b"new").expect("it is written");
+        let mut text = String::new();
+        old.read_to_string(&mut text).expect("it is read");
+        assert_eq!((&*text, &*std::fs::read(&path).expect("it is read")), ("old", &b"new"[..]));
+    }
 }
