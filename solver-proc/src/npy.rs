@@ -67,10 +67,35 @@ enum Reason {
     Empty,
     #[error("it ends too early: {expected} bytes of values are announced")]
     Short { expected: usize },
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
     #[error(
         "its value at {at:?} is {value}; a field has finite values: numpy.nan_to_num(a) replaces the others"
     )]
     NotFinite { at: Vec<usize>, value: f64 },
+}
+
+/// Values that this process cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "its values need {bytes} bytes of memory, more than there is; allow more (`ulimit -v`), free some, or take a smaller field"
+)]
+pub struct NoMemory {
+    bytes: usize,
+}
+
+impl NoMemory {
+    /// An empty vector with room for `count` values.
+    ///
+    /// # Errors
+    /// There is not so much memory.
+    pub fn or_room<T>(count: usize) -> Result<Vec<T>, Self> {
+        let mut values = Vec::new();
+        match values.try_reserve_exact(count) {
+            Ok(()) => Ok(values),
+            Err(_) => Err(Self { bytes: count.saturating_mul(size_of::<T>()) }),
+        }
+    }
 }
 
 impl Array {
@@ -78,7 +103,7 @@ impl Array {
     ///
     /// # Errors
     /// No `.npy` file, another type than single or double precision, big-endian, Fortran order, a value
-    /// that is not finite, or fewer values than announced.
+    /// that is not finite, fewer values than announced, or more than fit into memory.
     pub fn read(path: &Path) -> Result<Self, NpyError> {
         let file = File::open(path).map_err(Reason::from);
         file.and_then(|file| read(&mut BufReader::new(file)))
@@ -103,12 +128,24 @@ impl Array {
 
 impl Values {
     /// The values in the precision that is wanted, rounded to nearest.
-    pub fn cast<T: Real>(&self) -> Vec<T> {
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub fn cast<T: Real>(&self) -> Result<Vec<T>, NoMemory> {
+        let mut cells = NoMemory::or_room(self.count())?;
         match self {
             Self::Single(values) => {
-                values.iter().map(|value| T::from_f64(f64::from(*value))).collect()
+                cells.extend(values.iter().map(|value| T::from_f64(f64::from(*value))));
             }
-            Self::Double(values) => values.iter().map(|value| T::from_f64(*value)).collect(),
+            Self::Double(values) => cells.extend(values.iter().map(|value| T::from_f64(*value))),
+        }
+        Ok(cells)
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Single(values) => values.len(),
+            Self::Double(values) => values.len(),
         }
     }
 
@@ -232,7 +269,14 @@ fn values<T: Real>(input: &mut impl Read, count: usize) -> Result<Vec<T>, Reason
     let mut values: Vec<T> = Vec::new();
     while values.len() < count {
         let from = values.len();
-        values.resize(count.min(from + BLOCK), T::default());
+        let to = count.min(from + BLOCK);
+        if to > values.capacity() {
+            // Twice as much as there is, and never more than there will be.
+            let room = count.min(to.max(2 * from)) - from;
+            let bytes = count * size_of::<T>();
+            values.try_reserve_exact(room).map_err(|_| NoMemory { bytes })?;
+        }
+        values.resize(to, T::default());
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values[from..]);
         input.read_exact(bytes).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Reason::Short { expected: count * size_of::<T>() },
@@ -291,7 +335,7 @@ mod tests {
         write_field(&path, 3, &[1.5f32, -2.0, 0.0, 4.0, 5.0, 6.0]).unwrap();
         let (size, values) = Array::read_field(&path).unwrap();
         assert_eq!((size, values.type_name()), ([3, 2], "f32"));
-        assert_eq!(values.cast::<f64>(), [1.5, -2.0, 0.0, 4.0, 5.0, 6.0]);
+        assert_eq!(values.cast::<f64>().unwrap(), [1.5, -2.0, 0.0, 4.0, 5.0, 6.0]);
         assert_eq!(std::fs::read(&path).unwrap().len(), 128 + 24);
         write_field(&path, 1, &[0.1f64]).unwrap();
         assert_eq!(Array::read(&path).unwrap().values, Values::Double(vec![0.1]));

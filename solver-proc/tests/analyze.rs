@@ -135,7 +135,7 @@ fn a_sequence_has_a_past() {
     assert_eq!(frames[19]["CI"], found["mean"]["CI"]);
     // The same as one array of rank 3.
     let (_, values) = Array::read_field(&folder.join("u.npy")).unwrap();
-    let many: Vec<f32> = values.cast::<f32>().repeat(20);
+    let many: Vec<f32> = values.cast::<f32>().unwrap().repeat(20);
     write_field(&folder.join("many.npy"), 32, &many).unwrap();
     let mut bytes = std::fs::read(folder.join("many.npy")).unwrap();
     let (from, to) = ("'shape': (640, 32), }    ", "'shape': (20, 32, 32), } ");
@@ -156,7 +156,7 @@ fn a_plane_wave_shows_in_its_ring() {
     close(&found["structure_factor"][5], 2.0 * 4096.0 / 4.0 / modes, 1e-3);
     let (size, factor) = Array::read_field(&folder.path().join("w-structure-factor.npy")).unwrap();
     assert_eq!(size, [64, 64]);
-    assert!((factor.cast::<f64>()[5] - 1024.0).abs() < 1e-3);
+    assert!((factor.cast::<f64>().unwrap()[5] - 1024.0).abs() < 1e-3);
 }
 
 /// What is written has the means that are told.
@@ -168,7 +168,7 @@ fn the_fields_behind_the_means() {
     for (name, key) in [("ci", "CI"), ("coherence", "C"), ("gain", "G"), ("dwell", "tau")] {
         let (size, values) = Array::read_field(&folder.join(format!("p-{name}.npy"))).unwrap();
         assert_eq!(size, [100, 70]);
-        let mean = values.cast::<f64>().iter().sum::<f64>() / 7000.0;
+        let mean = values.cast::<f64>().unwrap().iter().sum::<f64>() / 7000.0;
         close(&found["mean"][key], mean, 1e-6 * mean);
     }
     let (size, values) = Array::read_field(&folder.join("p-dimension.npy")).unwrap();
@@ -176,7 +176,7 @@ fn the_fields_behind_the_means() {
         size.map(|side| side as f64),
         [&found["tiles"]["nx"], &found["tiles"]["ny"]].map(number)
     );
-    assert_eq!(serde_json::json!(values.cast::<f64>()), found["tiles"]["D"]);
+    assert_eq!(serde_json::json!(values.cast::<f64>().unwrap()), found["tiles"]["D"]);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn bands_of_a_sequence() {
     assert_eq!((bands.len(), &bands[0]["name"]), (1, &serde_json::json!("alpha")));
     close(&one["mean"]["CI_total"], number(&bands[0]["CI"]), 1e-9);
     let (_, total) = Array::read_field(&folder.join("p-ci_total.npy")).unwrap();
-    let mean = total.cast::<f64>().iter().sum::<f64>() / (n * n) as f64;
+    let mean = total.cast::<f64>().unwrap().iter().sum::<f64>() / (n * n) as f64;
     close(&one["mean"]["CI_total"], mean, 1e-6 * mean);
     let two = analyzed(folder, &format!("{files} --params two.toml"));
     // Both swing, the second earlier: over a whole period.
@@ -364,4 +364,16 @@ fn people_can_read_it() {
     {
         assert!(text.contains(word), "{word}: {text}");
     }
+}
+
+/// A header may announce more than there is memory for, and a sparse file have it.
+#[test]
+fn a_field_beyond_memory_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    common::sparse(&folder.path().join("big.npy"), "f4", 65_536);
+    let line = format!("ulimit -v 400000; exec {} big.npy", env!("CARGO_BIN_EXE_rsw-analyze"));
+    let output = Command::new("sh").args(["-c", &line]).current_dir(&folder).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("big.npy: its values need 17179869184 bytes"), "{told}");
 }

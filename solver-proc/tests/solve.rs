@@ -76,7 +76,8 @@ fn a_gpu_gives_the_same_fields() {
     let folder = with_noise(150, 70);
     let folder = folder.path();
     let source = "--source at=40:30,frequency=0.05,radius=2 --source at=20:20,ricker=0.1";
-    let read = |name: String| Array::read_field(&folder.join(name)).unwrap().1.cast::<f64>();
+    let read =
+        |name: String| Array::read_field(&folder.join(name)).unwrap().1.cast::<f64>().unwrap();
     for edges in ["dirichlet", "neumann", "periodic", "absorbing", "em2", "sponge"] {
         let run =
             format!("--init u0.npy --gamma 0.01 --dy 1.2 --boundary {edges} {source} --steps 100");
@@ -157,7 +158,8 @@ fn a_recording_acts_as_what_it_records() {
     let phase = std::f64::consts::FRAC_PI_2;
     solved(folder, &format!("{run},frequency={frequency},phase={phase} --out computed.npy"));
     solved(folder, &format!("{run},csv=signal.csv,column=x --out recorded.npy"));
-    let field = |name: &str| Array::read_field(&folder.join(name)).unwrap().1.cast::<f64>();
+    let field =
+        |name: &str| Array::read_field(&folder.join(name)).unwrap().1.cast::<f64>().unwrap();
     let (computed, recorded) = (field("computed.npy"), field("recorded.npy"));
     assert!(computed.iter().any(|u| u.abs() > 0.1));
     assert!(computed.iter().zip(&recorded).all(|(a, b)| (a - b).abs() < 1e-12));
@@ -181,7 +183,11 @@ fn the_summary_says_what_happened() {
     let ([nx, ny], values) = Array::read_field(&folder.join("u.npy")).unwrap();
     assert_eq!((nx, ny, values.type_name()), (24, 16, "f64"));
     let (_, start) = Array::read_field(&folder.join("u0.npy")).unwrap();
-    assert_eq!(values.cast::<f64>()[..24], start.cast::<f64>()[..24], "edges keep what --init has");
+    assert_eq!(
+        values.cast::<f64>().unwrap()[..24],
+        start.cast::<f64>().unwrap()[..24],
+        "edges keep what --init has"
+    );
     write_field(&folder.join("zero.npy"), 4, &[0.0f64; 16]).unwrap();
     write_field(&folder.join("one.npy"), 4, &[1.0f64; 16]).unwrap();
     let push = "--init zero.npy --velocity one.npy --boundary periodic --gamma 0.1 --dt 0.01";
@@ -275,4 +281,19 @@ fn an_output_may_be_a_pipe() {
     assert!(piped.starts_with(&bytes(folder, "u.npy")));
     solved(folder, &format!("{words} --out /dev/null"));
     assert!(!Path::new("/dev/null").is_file());
+}
+
+/// A header may announce more than there is memory for, and a sparse file have it: in the file, in the run.
+#[test]
+fn a_field_beyond_memory_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (side, kind, bytes) in [(65_536u64, "f4", "17179869184"), (4096, "f8", "671088640")] {
+        common::sparse(&folder.join("big.npy"), kind, side);
+        let output = limited(folder, "ulimit -v 400000", "--init big.npy --steps 1 --threads 1");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("big.npy: its values need") && told.contains(bytes), "{told}");
+        assert!(told.contains("ulimit -v"), "{told}");
+    }
 }

@@ -146,3 +146,13 @@ pub fn band(number: u8, low_hz: f64) -> (String, BandSection) {
     };
     (format!("band-{number}"), section)
 }
+
+/// A file of a square field of zeros that takes no room on the disk; `kind` is `f4` or `f8`.
+pub(crate) fn sparse(path: &std::path::Path, kind: &str, side: u64) {
+    let header =
+        format!("{{'descr': '<{kind}', 'fortran_order': False, 'shape': ({side}, {side}), }}");
+    let head = [&b"\x93NUMPY\x01\x00\x76\x00"[..], format!("{header:<117}\n").as_bytes()].concat();
+    std::fs::write(path, &head).unwrap();
+    let bytes = head.len() as u64 + side * side * if kind == "f4" { 4 } else { 8 };
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(bytes).unwrap();
+}

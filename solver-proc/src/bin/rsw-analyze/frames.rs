@@ -90,7 +90,8 @@ fn read(file: &Path) -> Result<([usize; 2], usize, Vec<f32>), Failure> {
             .into());
         }
     };
-    let cells = array.values.cast::<f32>();
+    let cells =
+        array.values.cast::<f32>().map_err(|error| format!("{}: {error}", file.display()))?;
     // Squares of what is larger are beyond single precision.
     if let Some(cell) = cells.iter().position(|value| value.abs() > MAGNITUDE_MAX) {
         return Err(format!(

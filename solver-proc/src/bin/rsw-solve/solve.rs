@@ -10,7 +10,7 @@ use solver_proc::drive::Tables;
 use solver_proc::energy::EnergyMeter;
 use solver_proc::engine::MAGNITUDE_MAX;
 use solver_proc::grid::Grid;
-use solver_proc::npy::{self, Array, Values};
+use solver_proc::npy::{self, Array, NoMemory, Values};
 use solver_proc::real::Real;
 use solver_proc::source::{Feeds, Source};
 use solver_proc::wave::{Medium, Wave};
@@ -24,6 +24,8 @@ use crate::options::{Backend as Word, Options, Precision};
 const AUTO_STEP: f64 = 0.7;
 /// Most steps between two looks for divergence.
 const CALL_STEPS_MAX: u64 = 64;
+/// Levels that a run holds at once: two of the wave, and three that make its start.
+const LEVELS: usize = 5;
 /// Fewest cells for which more than one thread is worth it.
 const CELLS_THREADED: usize = 512 * 512;
 
@@ -131,7 +133,14 @@ pub(crate) fn run(options: &Options) -> Result<Summary, Failure> {
         Some(precision) => precision == Precision::F32,
         None => init.type_name() == f32::NAME,
     };
-    let workers = workers(options, size[0] * size[1])?;
+    let cells = size[0] * size[1];
+    // Held for nothing: what the run allocates piece by piece would end the process where there is no room.
+    let room = match single {
+        true => NoMemory::or_room::<f32>(LEVELS * cells).map(drop),
+        false => NoMemory::or_room::<f64>(LEVELS * cells).map(drop),
+    };
+    room.map_err(|error| format!("a run from {}: {error}", options.init.display()))?;
+    let workers = workers(options, cells)?;
     match options.backend {
         Word::Cpu if single => {
             solve::<f32>(options, size, &init, &workers, |_, _| Ok(Box::new(Cpu(&workers))))
@@ -239,7 +248,7 @@ fn medium(options: &Options, grid: &Grid) -> Medium {
 
 /// The values of a file in the precision of the run.
 fn cast<T: Real>(path: &Path, values: &Values) -> Result<Vec<T>, Failure> {
-    let cells: Vec<T> = values.cast();
+    let cells: Vec<T> = values.cast().map_err(|error| format!("{}: {error}", path.display()))?;
     match cells.iter().position(|cell| !cell.to_f64().is_finite()) {
         None => Ok(cells),
         Some(cell) => Err(format!(
