@@ -368,6 +368,7 @@ mod tests {
             started_mono_ns: 0,
             ready_mono_ns: ready_before_ns.map(|ns| mono_ns() - ns),
             heard_mono_ns: None,
+            useless: false,
         });
     }
 
