@@ -49,7 +49,9 @@ fn more_agents_than_the_soft_limit_has_files_for() {
 fn open_files(pid: u32) -> BTreeSet<u64> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
     entries
-        .map(|entry| entry.expect("one").file_name().to_str().unwrap().parse().unwrap())
+        .map(|entry| {
+            entry.expect("one").file_name().to_str().expect("text").parse().expect("a number")
+        })
         .collect()
 }
 

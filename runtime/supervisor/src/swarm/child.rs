@@ -352,6 +352,7 @@ mod tests {
             failed_starts: 0,
             killed_starts: 0,
             next_start_mono_ns: 0,
+            last_end: String::new(),
         }
     }
 
@@ -437,6 +438,7 @@ mod tests {
         run(&mut child, None);
         assert_eq!((child.ended(KILLED, true), child.state), (Verdict::Ended, ChildState::Stopped));
     }
+
     /// A process that says its last words without a line feed, and one after it.
     #[test]
     fn last_words_are_kept() {
