@@ -7,6 +7,8 @@
 //! Reading order: [`sync`], [`feed`], [`report`], `ring`.
 
 #![forbid(unsafe_code)]
+// It panics once nobody reads it: `rsw_os::process::note` does not.
+#![deny(clippy::print_stderr)]
 
 pub mod sync;
 

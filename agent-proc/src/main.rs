@@ -4,6 +4,8 @@
 //! public socket. It keeps nothing: SIGTERM may end it at any instant.
 
 #![forbid(unsafe_code)]
+// It panics once nobody reads it: `rsw_os::process::note` does not.
+#![deny(clippy::print_stderr)]
 
 mod process;
 

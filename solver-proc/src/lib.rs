@@ -10,6 +10,8 @@
 //! of it).
 
 #![forbid(unsafe_code)]
+// It panics once nobody reads it: `rsw_os::process::note` does not.
+#![deny(clippy::print_stderr)]
 
 pub mod real;
 

@@ -19,7 +19,7 @@ use rsw_plane::{PlaneReader, WaitStrategy, Waiter};
 use rsw_schemas::control::KernelState;
 use rsw_schemas::event::{EventKind, Slot, Tick};
 use rsw_schemas::text;
-use rsw_schemas::wire::Welcome;
+use rsw_schemas::wire::{RefusalCode, Welcome};
 
 use super::loaned::{KernelWords, Loaned, LoanedError};
 use super::ring_view::RingView;
@@ -228,7 +228,7 @@ impl Agent {
                 self.adopt(attached);
                 Ok(false)
             }
-            Err(error @ AttachError::Refused { .. }) => Err(error.into()),
+            Err(error @ AttachError::Refused { .. }) if !passes(&error) => Err(error.into()),
             Err(_) if now_ns.saturating_sub(since_ns) > GONE_NS_MAX => {
                 Err(Failure::Gone { seconds: GONE_NS_MAX / 1_000_000_000 })
             }
@@ -422,6 +422,14 @@ fn handshake(mut client: Client, name: &str) -> Result<(Client, Attached), Attac
     client.hello(name, 0)?;
     let attached = client.welcome(WELCOME_MAX)?;
     Ok((client, attached))
+}
+
+/// A gateway that has no plane yet or no place left may have one soon.
+fn passes(error: &AttachError) -> bool {
+    matches!(
+        error,
+        AttachError::Refused { code: Some(RefusalCode::NotRunning | RefusalCode::Full), .. }
+    )
 }
 
 fn observer_of(welcome: &Welcome) -> Observer {

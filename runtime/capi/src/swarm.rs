@@ -20,7 +20,8 @@ use crate::handle::{self, Object};
 use crate::link::{Hello, Link, Newest, SILENT_NS_MIN, Seen};
 use crate::status::{
     Answer, Error, RSW_E_ARGUMENT, RSW_E_CHANGED, RSW_E_DEAD, RSW_E_NOT_FOUND, RSW_E_PERMISSION,
-    RSW_E_STARTING, RSW_E_SYSTEM, RSW_ENDED, RSW_OK, RSW_REATTACHED, RSW_STALE, call,
+    RSW_E_STARTING, RSW_E_SYSTEM, RSW_E_TIMEOUT, RSW_ENDED, RSW_OK, RSW_REATTACHED, RSW_STALE,
+    call,
 };
 
 /// A connection to a swarm. One thread at a time; rsw_dup makes a handle for another one.
@@ -444,7 +445,7 @@ impl Wish {
             return Link::open(duplicate(number)?, None, hello);
         }
         let path = self.path()?;
-        Link::open(connect_to(&path)?, Some(path), hello)
+        Link::open(connect_to(&path, hello.timeout)?, Some(path), hello)
     }
 
     fn hello_flags(&self) -> u32 {
@@ -529,7 +530,7 @@ fn duplicate(number: i32) -> Answer<OwnedFd> {
 }
 
 /// Connects to a public socket, or says which of the four ways of not being there it is.
-fn connect_to(path: &Path) -> Answer<OwnedFd> {
+fn connect_to(path: &Path, timeout: Duration) -> Answer<OwnedFd> {
     let shown = path.display();
     let foreign = |owner: u32| {
         let words = format!("{shown} belongs to user {owner}; run as that user");
@@ -549,9 +550,14 @@ fn connect_to(path: &Path) -> Answer<OwnedFd> {
         }
         Err(_) => return Err(not_there(path)),
     }
-    let socket = packet::connect(path).map_err(|error| match error.kind() {
+    let socket = packet::connect_within(path, timeout).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => Error::new(RSW_E_PERMISSION, error.to_string()),
         ErrorKind::ConnectionRefused | ErrorKind::NotFound => not_there(path),
+        ErrorKind::WouldBlock => {
+            let words =
+                format!("as many wait at {shown} as may, and none is heard: see `runtime status`");
+            Error::new(RSW_E_TIMEOUT, words)
+        }
         _ => Error::new(RSW_E_SYSTEM, error.to_string()),
     })?;
     let peer =

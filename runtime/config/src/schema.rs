@@ -13,7 +13,7 @@ pub const SIDE_MAX: u32 = 32_768;
 pub const CELLS_MAX: u64 = 1 << 28;
 
 /// Longest period of a tick, in ns: 1000 s.
-pub(crate) const PERIOD_NS_MAX: u64 = 1_000_000_000_000;
+const PERIOD_NS_MAX: u64 = 1_000_000_000_000;
 
 /// Values a key takes.
 pub(crate) enum Kind {

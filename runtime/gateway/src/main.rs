@@ -17,6 +17,8 @@
 //! clients).
 
 #![forbid(unsafe_code)]
+// It panics once nobody reads it: `rsw_os::process::note` does not.
+#![deny(clippy::print_stderr)]
 
 mod gateway;
 

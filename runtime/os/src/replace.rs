@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,10 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> 
 
 /// The file that `path` leads to, itself no link, there or not; `None` for what no file can be made beside.
 fn place(path: &Path) -> io::Result<Option<PathBuf>> {
+    // A folder's name, whether there is one or not: the system says what is wrong with it.
+    if path.as_os_str().as_bytes().ends_with(b"/") {
+        return Ok(None);
+    }
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
         let Some(name) = path.file_name() else { return Ok(None) };
@@ -119,6 +124,9 @@ mod tests {
             (vec!["a".into()], b"new".into())
         );
         assert!(replace(folder.path(), fail).unwrap_err().to_string().contains("directory"));
+        assert!(
+            replace(&folder.path().join("b/"), fail).unwrap_err().to_string().contains("directory")
+        );
     }
 
     #[test]

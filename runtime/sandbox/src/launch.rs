@@ -99,11 +99,14 @@ impl Launch<'_> {
             inherited.add(fd)?;
         }
         // Not waited for here: the caller reaps it through the pidfd.
-        let child = command.spawn().map_err(|source| LaunchError::Launcher { path, source })?;
+        let mut child = command.spawn().map_err(|source| LaunchError::Launcher { path, source })?;
         drop(inherited);
         let pid = child.id();
         // Not racy: an unreaped child keeps its pid even if it has ended already.
-        let pidfd = rsw_os::pidfd::open(pid)?;
+        let pidfd = rsw_os::pidfd::open(pid).inspect_err(|_| {
+            // Nobody would watch it.
+            let _ = child.kill().and_then(|()| child.wait());
+        })?;
         Ok(Launched { pid, pidfd, report: report_read.into() })
     }
 }

@@ -136,7 +136,7 @@ fn make_pool(args: &Args, topology: &Topology) -> Result<Arc<rayon::ThreadPool>,
             }
         })
         .build()
-        .map_err(|error| KernelError::Config(format!("{threads} solver threads: {error}")))?;
+        .map_err(|error| KernelError::Start(format!("{threads} solver threads: {error}")))?;
     Ok(Arc::new(pool))
 }
 
@@ -174,7 +174,7 @@ impl Origin {
         let Some(raw) = args.previous_fd else { return Ok(fresh) };
         let fd: OwnedFd = rsw_os::process::inherited(raw)?;
         let plane = PlaneReader::attach(fd)
-            .map_err(|error| KernelError::Config(format!("generation before: {error}")))?;
+            .map_err(|error| KernelError::Start(format!("generation before: {error}")))?;
         let mut origin =
             Self { first_sequence: plane.ring_cursor(), previous_tick: plane.tick(), ..fresh };
         let mut bytes = Vec::new();

@@ -96,7 +96,7 @@ impl Links {
             PacketKind::RecorderPage => {
                 let [page] = message.take_fds::<1>()?;
                 let page = RecorderPageReader::from_fd(page)
-                    .map_err(|error| KernelError::Config(format!("recorder page: {error}")))?;
+                    .map_err(|error| KernelError::Start(format!("recorder page: {error}")))?;
                 self.recorder = Some(page);
             }
             PacketKind::Link => {
@@ -136,7 +136,7 @@ fn told(sent: Sent) -> Result<(), KernelError> {
     match sent {
         Sent::Done => Ok(()),
         Sent::WouldBlock | Sent::Closed => {
-            Err(KernelError::Config("the supervisor does not listen; start the swarm again".into()))
+            Err(KernelError::Start("the supervisor does not listen; start the swarm again".into()))
         }
     }
 }

@@ -55,6 +55,9 @@ pub(crate) enum KernelError {
     /// The arguments or the topology make no sense.
     #[error("{0}")]
     Config(String),
+    /// What the system, or another process, did not have just now: the next kernel may find it.
+    #[error("{0}")]
+    Start(String),
     /// The plane could not be made.
     #[error(transparent)]
     Plane(#[from] rsw_plane::CreateError),
@@ -90,7 +93,9 @@ impl KernelError {
         match self {
             Self::Config(_) | Self::Engine(_) => exit::CONFIG,
             Self::Lock { .. } => exit::PERMISSION,
-            Self::Plane(_) | Self::Gpu(_) | Self::Os(_) | Self::Socket(_) => exit::FAILURE,
+            Self::Start(_) | Self::Plane(_) | Self::Gpu(_) | Self::Os(_) | Self::Socket(_) => {
+                exit::FAILURE
+            }
         }
     }
 }

@@ -9,6 +9,8 @@
 //! commands ([`query`] to [`failure`]).
 
 #![deny(unsafe_code)]
+// It panics once nobody reads it: `rsw_os::process::note` does not.
+#![deny(clippy::print_stderr)]
 
 pub mod entry;
 

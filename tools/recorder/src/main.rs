@@ -1,6 +1,8 @@
 //! The recorder's command line: `record` is started by the supervisor, the rest reads what was recorded.
 
 #![forbid(unsafe_code)]
+// It panics once nobody reads it: `rsw_os::process::note` does not.
+#![deny(clippy::print_stderr)]
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
