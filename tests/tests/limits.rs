@@ -91,8 +91,10 @@ fn a_gateway_without_descriptors_turns_guests_away_and_goes_on() {
     let before = knock().expect("a guest");
     let gateway = place.pid("gateway");
     settled(gateway);
+    let open = open_files(gateway).len();
     // None for the guest's socket; then none for its mailbox; then none for its view of the plane.
     for more in [0, 1, 2] {
+        wait_until("those turned away are gone", || open_files(gateway).len() == open);
         leave_room(gateway, more);
         for _ in 0..3 {
             match knock().map(drop) {
@@ -101,6 +103,7 @@ fn a_gateway_without_descriptors_turns_guests_away_and_goes_on() {
                 }
                 other => panic!("with room for {more}: {other:?}"),
             }
+            wait_until("it is gone", || open_files(gateway).len() == open);
         }
     }
     assert_eq!(place.process("guest")["state"], "attached", "whoever was there stays");
