@@ -123,8 +123,7 @@ fn a_gateway_without_descriptors_turns_guests_away_and_goes_on() {
     place.verified();
 }
 
-/// The supervisor's own socket: a command line that it has no descriptor for sees the end of its connection, and the
-/// supervisor does not spin over it.
+/// The supervisor's own socket: a command line that it has no descriptor for is told so, and the supervisor goes on.
 #[test]
 fn a_supervisor_without_descriptors_hangs_up_and_goes_on() {
     let place = Place::new();
@@ -135,6 +134,17 @@ fn a_supervisor_without_descriptors_hangs_up_and_goes_on() {
         leave_room(child.id(), 0);
         place.run(&["status", "--timeout", "2"]).code != 0
     });
+    // It was heard, and is answered; what it asked for was not done.
+    for words in [&["status", "--json"][..], &["down", "--purge", "--json"]] {
+        let done = place.run(words);
+        let error = done.error();
+        assert_eq!(done.code, i32::from(exit::FAILURE), "{words:?}: {error}");
+        assert!(
+            error["message"].as_str().expect("words").contains("open no more files"),
+            "{error}"
+        );
+    }
+    assert!(place.folder().join("agentdb").read_dir().expect("a recording").count() > 0);
     set_limit(child.id(), 1024);
     place.wait_until_it_answers();
     assert_eq!(place.json(&["status"])["state"], "running");

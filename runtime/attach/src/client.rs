@@ -173,7 +173,7 @@ pub enum AttachError {
 
 impl AttachError {
     /// True if this process, or the machine, was short of something: later it may go well.
-    fn is_shortage(&self) -> bool {
+    pub fn is_shortage(&self) -> bool {
         match self {
             Self::Codec(CodecError::NoDescriptor)
             | Self::Plane(rsw_plane::AttachError::Map { .. }) => true,
@@ -276,15 +276,11 @@ impl Client {
         {
             self.behind = Some(Instant::now() + ASK_AGAIN);
             // If that does not go either, the look tells why.
-            let _ = self.say(&hello);
+            let _ = codec::send(self.sock.as_fd(), PacketKind::Hello, &hello, &[]);
         }
         let looked = self.look();
-        match &looked {
-            Ok(ClientEvent::PlaneChanged(_) | ClientEvent::Welcome(_)) => self.behind = None,
-            Err(error) if error.is_shortage() => {
-                self.behind.get_or_insert(Instant::now() + ASK_AGAIN);
-            }
-            _ => {}
+        if looked.as_ref().is_err_and(AttachError::is_shortage) {
+            self.behind.get_or_insert(Instant::now() + ASK_AGAIN);
         }
         looked
     }
@@ -298,15 +294,20 @@ impl Client {
             };
             match message.kind() {
                 PacketKind::PlaneChanged => {
-                    if let Some(plane) = self.accept_plane(message)? {
+                    let plane = self.accept_plane(message)?;
+                    self.behind = None;
+                    if let Some(plane) = plane {
                         return Ok(ClientEvent::PlaneChanged(Box::new(plane)));
                     }
                 }
                 PacketKind::Welcome => {
                     let welcome: Welcome = message.body()?;
                     self.is_answer(&welcome)?;
-                    if self.current != Some(Current::of(&welcome)) {
+                    if self.current == Some(Current::of(&welcome)) {
+                        self.behind = None;
+                    } else {
                         let attached = self.accept_welcome(message)?;
+                        self.behind = None;
                         return Ok(ClientEvent::Welcome(Box::new(attached)));
                     }
                 }

@@ -384,6 +384,7 @@ pub(crate) fn attach_error(error: &AttachError) -> Error {
         AttachError::Timeout { .. } => RSW_E_TIMEOUT,
         AttachError::Plane(rsw_plane::AttachError::Layout { .. }) => RSW_E_VERSION,
         AttachError::Full | AttachError::Os(_) => RSW_E_SYSTEM,
+        error if error.is_shortage() => RSW_E_SYSTEM,
         _ => RSW_E_PROTOCOL,
     };
     Error::new(status, error.to_string())

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rsw_attach::place;
 use rsw_os::clock::mono_ns;
@@ -445,7 +445,10 @@ impl Wish {
             return Link::open(duplicate(number)?, None, hello);
         }
         let path = self.path()?;
-        Link::open(connect_to(&path, hello.timeout)?, Some(path), hello)
+        let deadline = Instant::now() + hello.timeout;
+        let socket = connect_to(&path, hello.timeout)?;
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        Link::open(socket, Some(path), Hello { timeout, ..hello })
     }
 
     fn hello_flags(&self) -> u32 {

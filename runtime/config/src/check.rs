@@ -295,7 +295,7 @@ fn annotation(name: &str, annotation: &AnnotationSection, folder: &Path, merged:
 }
 
 /// Names of our own in `ps` and `logs`.
-const OURS: [&str; 4] = ["kernel", "recorder", "gateway", "runtime"];
+pub(crate) const OURS: [&str; 4] = ["kernel", "recorder", "gateway", "runtime"];
 
 fn agents(config: &SwarmConfig, merged: &mut Merged) {
     let total: u64 = config.agent.values().map(|agent| u64::from(agent.replicas)).sum();

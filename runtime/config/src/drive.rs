@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
+use crate::check::OURS;
 use crate::column::{Column, Verdict};
 use crate::diagnostic::{Diagnostic, NamedText};
 use crate::lattice::lattice;
@@ -142,7 +143,7 @@ fn judge(path: &Path, columns: Vec<Column>, rows: u64) -> Result<DriveSummary, V
     let mut errors = Vec::new();
     let mut period_ns = None;
     let mut time_found = false;
-    let mut used: Vec<String> = Vec::new();
+    let mut used: Vec<String> = OURS.map(str::to_owned).into();
     let mut unique = |name: &str| {
         let plain = plain_name(name, "column");
         let mut candidate = plain.clone();

@@ -128,6 +128,13 @@ fn times_that_nanoseconds_cannot_count_are_refused() {
 }
 
 #[test]
+fn a_column_with_the_name_of_a_process_of_ours_gets_another() {
+    let loaded = drive("runtime,x\n1,2\n2,3\n4,4\n").unwrap();
+    let names: Vec<&str> = loaded.config.agent.keys().map(String::as_str).collect();
+    assert!(names.contains(&"x") && !names.contains(&"runtime"), "{names:?}");
+}
+
+#[test]
 fn names_made_of_headers_stay_apart() {
     let loaded = drive("a b,a_b,a.b\n1,2,3\n2,3,4\n").unwrap();
     let names: Vec<&String> = loaded.config.source.keys().collect();

@@ -59,8 +59,8 @@ pub(crate) struct Client {
     pub(crate) welcomed: bool,
     /// A welcome did not fit its socket yet.
     pub(crate) owes_welcome: bool,
-    /// A welcome could not be made just now.
-    pub(crate) retries_welcome: bool,
+    /// A welcome could not be made: when it is tried again; 0: none is owed.
+    pub(crate) retry_welcome_ns: u64,
     /// Flags of its last hello to this gateway.
     pub(crate) hello_flags: u32,
     /// If it asked for one.
@@ -99,7 +99,7 @@ impl Client {
             greeted: false,
             welcomed: false,
             owes_welcome: false,
-            retries_welcome: false,
+            retry_welcome_ns: 0,
             hello_flags: 0,
             waker: None,
             since_ns: now_ns,

@@ -33,6 +33,8 @@ use crate::welcome::{Host, Plane, check_abi, plane_changed, refuse};
 const WAIT: Duration = Duration::from_millis(250);
 /// Time between two heartbeats to the supervisor.
 const BEAT_NS: u64 = 500_000_000;
+/// Time until a welcome is tried again that could not be made.
+const RETRY_NS: u64 = 250_000_000;
 /// A lender that has not turned for this long hangs: a turn takes milliseconds.
 const LENDER_NS_MAX: u64 = 2_000_000_000;
 /// Guests and observers at once.
@@ -249,7 +251,7 @@ impl<'fd> Gateway<'fd> {
                 Ok(Sent::WouldBlock) if role == Role::Seat => client.owes_welcome = true,
                 Ok(_) => self.part(at, "it does not drain its socket")?,
                 // It is ours that cannot, just now; a welcome brings the plane as well.
-                Err(_) => client.retries_welcome = true,
+                Err(_) => client.retry_welcome_ns = mono_ns() + RETRY_NS,
             },
         }
         Ok(())
@@ -263,7 +265,7 @@ impl<'fd> Gateway<'fd> {
         let sent = self.host.welcome(client, plane);
         client.owes_welcome = matches!(sent, Ok(Sent::WouldBlock));
         client.welcomed |= matches!(sent, Ok(Sent::Done));
-        client.retries_welcome = sent.is_err();
+        client.retry_welcome_ns = if sent.is_err() { mono_ns() + RETRY_NS } else { 0 };
         if let (Err(error), false) = (sent, client.welcomed || client.role == Role::Seat) {
             // Who is new had better hear at once that it has to come again.
             let words = if error.is_no_descriptor() { NO_DESCRIPTOR.into() } else { error.chain() };
@@ -453,7 +455,8 @@ impl<'fd> Gateway<'fd> {
             }
         }
         for at in 0..self.clients.len() {
-            if self.clients[at].retries_welcome {
+            let due_ns = self.clients[at].retry_welcome_ns;
+            if due_ns > 0 && now_ns >= due_ns {
                 self.welcome(at);
             }
         }

@@ -164,10 +164,7 @@ pub fn send(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<Sent,
     };
     match result {
         Ok(_) => Ok(Sent::Done),
-        // Descriptors in flight are counted for the whole user: who sends too many holds up the others.
-        Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS | Errno::INTR) => {
-            Ok(Sent::WouldBlock)
-        }
+        Err(Errno::AGAIN | Errno::NOBUFS | Errno::INTR) => Ok(Sent::WouldBlock),
         Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(SendError::Closed),
         Err(errno) => Err(OsError::new(OPERATION, describe(fd), errno).into()),
     }

@@ -11,8 +11,8 @@ const LINKS_MAX: usize = 40;
 
 /// Writes the file `path`: what is there stays until all of the new is written, and for good if that fails.
 ///
-/// The new file is made beside the old one, and renamed; so the folder must take files, and one that nobody may write is
-/// refused. It gets the old one's permissions, and its owner where that is allowed; links to it are followed. What is no regular file
+/// The new file is made beside the old one, and renamed; other names of the old one (hard links) keep what it had. Where the
+/// folder takes no file, or the old one cannot be replaced, it is written in place. One that may not be written is refused. It gets the old one's permissions, and its owner where that is allowed; links to it are followed. What is no regular file
 /// (a pipe, a terminal, `/dev/null`, `/dev/stdout` whatever that is) is written straight into. A process that is killed
 /// meanwhile leaves `.rsw-PID-N.tmp` behind.
 ///
@@ -27,13 +27,26 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> 
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let (sibling, mut file) = sibling(&place, old.is_some())?;
+    let (sibling, mut file) = match sibling(&place, old.is_some()) {
+        // A folder that takes no other file than this one.
+        Err(error)
+            if old.is_some()
+                && matches!(
+                    error.kind(),
+                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+                ) =>
+        {
+            return write(&mut File::create(&place)?);
+        }
+        made => made?,
+    };
     let written = write(&mut file)
         .and_then(|()| old.as_ref().map_or(Ok(()), |old| succeed(&file, old)))
-        .and_then(|()| fs::rename(&sibling, &place));
-    if written.is_err() {
-        let _ = fs::remove_file(&sibling);
-    }
+        // What is a mount point, or another user's in a folder like /tmp, can be written and not replaced.
+        .and_then(|()| {
+            fs::rename(&sibling, &place).or_else(|_| fs::copy(&sibling, &place).map(drop))
+        });
+    let _ = fs::remove_file(&sibling);
     written
 }
 
@@ -81,9 +94,13 @@ fn sibling(place: &Path, private: bool) -> io::Result<(PathBuf, File)> {
 
 /// Gives `file` what is kept of the old one, which is given up only for what is on the disk.
 fn succeed(file: &File, old: &Metadata) -> io::Result<()> {
-    // Only root may give files away.
-    let _ = fchown(file, Some(old.uid()), Some(old.gid()));
-    file.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
+    // Only root may give files away; a member may give them to a group. What another group was allowed, ours is not.
+    let mut mode = old.mode() & 0o777;
+    let given = fchown(file, Some(old.uid()), Some(old.gid()));
+    if given.or_else(|_| fchown(file, None, Some(old.gid()))).is_err() {
+        mode &= !0o070;
+    }
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()
 }
 

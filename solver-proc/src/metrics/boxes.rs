@@ -122,13 +122,14 @@ impl Pyramid {
         let [last, tile_last] = self.last();
         let Self { nx, ny, tile, levels: [odd, even], whole, tiles, .. } = self;
         let (width, area) = (nx.div_ceil(64), [*nx, *ny].map(|side| side >> last << last));
+        let size = [width, *ny];
         whole.counts = [0; LEVELS_MAX];
         for level in 0..=last.max(tile_last) {
             let words = match level {
                 0 => bits.words(),
-                1 => join(level, width, bits.words(), odd),
-                _ if level % 2 == 0 => join(level, width, odd, even),
-                _ => join(level, width, even, odd),
+                1 => join(level, size, bits.words(), odd),
+                _ if level % 2 == 0 => join(level, size, odd, even),
+                _ => join(level, size, even, odd),
             };
             let boxes = Boxes { level, width, words };
             if level <= last {
@@ -186,11 +187,12 @@ struct Boxes<'a> {
     words: &'a [u64],
 }
 
-/// From the boxes of level - 1 to those of `level`, which are returned.
+/// From the boxes of level - 1 to those of `level`, which are returned; of a field of so many words and rows.
 #[inline(always)]
-fn join<'a>(level: u32, width: usize, from: &[u64], into: &'a mut [u64]) -> &'a [u64] {
+fn join<'a>(level: u32, [width, rows]: [usize; 2], from: &[u64], into: &'a mut [u64]) -> &'a [u64] {
     let (half, mask) = (1u32 << (level - 1), spaced(level));
-    for (pair, row) in from.chunks_exact(2 * width).zip(into.chunks_exact_mut(width)) {
+    let rows = into.chunks_exact_mut(width).take(rows >> level);
+    for (pair, row) in from.chunks_exact(2 * width).zip(rows) {
         let (upper, lower) = pair.split_at(width);
         if level <= 6 {
             for w in 0..width {

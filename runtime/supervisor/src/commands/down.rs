@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rsw_os::lock::LockFile;
 use rsw_schemas::exit;
 use serde_json::json;
 
@@ -13,12 +14,13 @@ use crate::swarm;
 use crate::view::error::CliError;
 
 /// What stopping may take on top of the grace: the recorder writes everything down.
-const WRITE_DOWN: Duration = Duration::from_secs(90);
+const WRITE_DOWN: Duration = Duration::from_secs(270);
 
 pub(super) fn run(context: &Context, args: &Down) -> Result<u8, CliError> {
     let loaded = context.load(|_| {})?;
     let topology = rsw_config::resolve(&loaded);
     let project = Project::new(&topology.project, &topology.folder);
+    let mut end = Ok(());
     let stopped = match Client::connect(&project, context.global.timeout()) {
         Ok(client) => {
             match client.ask(&json!({"op": "stop", "grace_s": args.grace})) {
@@ -27,9 +29,16 @@ pub(super) fn run(context: &Context, args: &Down) -> Result<u8, CliError> {
                 answer => drop(answer?),
             }
             let patience = WRITE_DOWN + 4 * Duration::from_secs_f64(args.grace);
-            let ended = client.wait_for_end(Instant::now() + patience);
-            wait_for_lock(&project, Instant::now() + Duration::from_secs(5));
-            ended?;
+            end = client.wait_for_end(Instant::now() + patience);
+            if !is_gone(&project, Instant::now() + Duration::from_secs(5)) {
+                end?;
+                let words =
+                    format!("swarm \"{}\" still runs: it did not hear the request", project.name);
+                return Err(CliError::new(exit::FAILURE, "not-stopped", words)
+                    .hint("runtime status shows how it is; ask again"));
+            }
+            // Of one that was killed while it stopped, something may be left.
+            swarm::clean_leftovers(&project)?;
             true
         }
         Err(error) if error.code == exit::NOT_RUNNING => {
@@ -43,6 +52,7 @@ pub(super) fn run(context: &Context, args: &Down) -> Result<u8, CliError> {
     if args.purge {
         purge(&swarm::recording_dir(&topology))?;
     }
+    end?;
     if context.global.json {
         context
             .print_json(&json!({"schema": "rsw.down/1", "stopped": stopped, "purged": args.purge}));
@@ -53,11 +63,15 @@ pub(super) fn run(context: &Context, args: &Down) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-/// The supervisor closes its sockets a moment before it is gone.
-fn wait_for_lock(project: &Project, deadline: Instant) {
-    while project.lock_path().exists() && Instant::now() < deadline {
+/// Waits until nobody holds the swarm's lock: the supervisor closes its sockets a moment before it is gone.
+fn is_gone(project: &Project, deadline: Instant) -> bool {
+    while project.lock_path().exists() {
+        if Instant::now() >= deadline {
+            return matches!(LockFile::acquire(&project.lock_path()), Ok(Some(_)));
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
+    true
 }
 
 /// Removes what the recorder made, and the folder if nothing else is in it.

@@ -118,7 +118,7 @@ fn foreground(
                 let _ = writeln!(std::io::stderr());
             }
             let failure = swarm.take_failure();
-            swarm.tell_end(failure.as_ref());
+            swarm.tell_end(code, failure.as_ref());
             finish(context, args, &swarm, started);
             return failure.map_or(Ok(code), Err);
         }
@@ -287,7 +287,7 @@ fn is_ready(status: &Json, all: bool) -> bool {
     let agents = |key: &str| status[key].as_u64().unwrap_or(0);
     status["phase"] != "starting"
         && ticked
-        && (!all || agents("agents") == agents("agents_running") + agents("agents_exited"))
+        && (!all || agents("agents") == agents("agents_ready") + agents("agents_exited"))
 }
 
 /// The error of `--wait` when an agent has been given up: more patience would not help.

@@ -46,12 +46,18 @@ impl Client {
             .hint("runtime up starts it")
         };
         let bytes = request.to_string().into_bytes();
-        packet::send(&self.socket, &bytes, &[]).map_err(|_| gone())?;
+        // Who has closed already may have said why.
+        let _ = packet::send(&self.socket, &bytes, &[]);
         let deadline = Instant::now() + self.timeout;
         let (mut text, mut all_fds) = (Vec::new(), Vec::new());
         loop {
             let mut bytes = vec![0u8; CHUNK_BYTES + 1];
-            match packet::recv(&self.socket, &mut bytes, 4).map_err(os_error)? {
+            let mut received = packet::recv(&self.socket, &mut bytes, 4).map_err(os_error)?;
+            if matches!(received, Received::Closed) {
+                // A peer that closes with a packet of ours unread leaves ECONNRESET in front of its last words.
+                received = packet::recv(&self.socket, &mut bytes, 4).map_err(os_error)?;
+            }
+            match received {
                 Received::Closed => return Err(gone()),
                 Received::WouldBlock => self.wait(deadline)?,
                 Received::NoDescriptor => {
@@ -97,7 +103,9 @@ impl Client {
 
     /// Waits until the supervisor has closed its end; the error is the swarm's, if it ended badly.
     pub(crate) fn wait_for_end(&self, deadline: Instant) -> Result<(), CliError> {
-        let (mut text, mut ended) = (Vec::new(), Ok(()));
+        let unsaid =
+            || CliError::new(exit::FAILURE, "killed", "the supervisor ended without a word");
+        let (mut text, mut ended) = (Vec::new(), Err(unsaid()));
         loop {
             let mut bytes = vec![0u8; CHUNK_BYTES + 1];
             match packet::recv(&self.socket, &mut bytes, 0) {

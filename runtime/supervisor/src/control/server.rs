@@ -8,9 +8,11 @@ use std::path::Path;
 use rsw_os::packet::{self, Received, SendError, Sent};
 use rsw_os::poll::Interest;
 use rsw_os::{Listener, OsError};
+use rsw_schemas::exit;
 use serde_json::Value as Json;
 
 use super::{CHUNK_BYTES, LAST, MORE, REQUEST_BYTES_MAX};
+use crate::view::error::CliError;
 
 /// Clients at once.
 const CLIENTS_MAX: usize = 64;
@@ -56,10 +58,10 @@ impl Server {
     /// are taken, whoever has been there longest has to go.
     pub(crate) fn accept(&mut self) {
         for _ in 0..CLIENTS_MAX {
-            // Without a descriptor for it, whoever asks sees the connection end.
-            let Ok(Some(fd)) = self.listener.accept(|_| {}) else { return };
+            let Ok(Some(fd)) = self.listener.accept(turn_away) else { return };
             if self.clients.len() >= CLIENTS_MAX {
-                self.clients.remove(0);
+                let oldest = self.clients.iter().position(|client| !client.awaits_end);
+                self.clients.remove(oldest.unwrap_or(0));
             }
             let own = packet::peer_cred(&fd).is_ok_and(|peer| peer.uid == rsw_os::process::uid());
             if own {
@@ -129,6 +131,16 @@ impl Server {
     pub(crate) fn forget_closed(&mut self) {
         self.clients.retain(|client| !client.closed);
     }
+}
+
+/// The answer to whoever there is no descriptor for.
+fn turn_away(client: BorrowedFd<'_>) {
+    let words = "the supervisor can open no more files";
+    let body = CliError::new(exit::FAILURE, "system", words)
+        .hint("raise its limit (`ulimit -Hn`), or try later");
+    let mut packet = vec![LAST];
+    packet.extend_from_slice(body.to_json().to_string().as_bytes());
+    let _ = packet::send(client, &packet, &[]);
 }
 
 impl Connection {

@@ -183,6 +183,12 @@ impl Child {
         self.running = Some(running);
     }
 
+    /// Whether its process was ready, and has lived on for so long that its start counts as good.
+    pub(super) fn is_proven(&self) -> bool {
+        let ready = self.running.as_ref().and_then(|running| running.ready_mono_ns);
+        ready.is_some_and(|ready| mono_ns().saturating_sub(ready) >= PROVEN_NS)
+    }
+
     /// What is wrong with it: its state, and how its process ended.
     pub(super) fn trouble(&self) -> String {
         let state = format!("{} is {}", self.name, self.state.name());

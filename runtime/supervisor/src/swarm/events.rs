@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rsw_attach::{Incoming, MailboxWord, Message, RecorderPageReader};
+use rsw_attach::{CodecError, Incoming, MailboxWord, Message, RecorderPageReader};
 use rsw_os::clock::mono_ns;
 use rsw_os::signal::Signal;
 use rsw_plane::AttachError;
@@ -21,7 +21,7 @@ const LOOK_NS: u64 = 50_000_000;
 /// A process whose heart stood still for this long is killed, and so started again.
 const HUNG_NS: u64 = 10_000_000_000;
 /// Who did not look for so long was away itself: stopped, or on a machine that stood still.
-const AWAY_NS: u64 = 1_000_000_000;
+pub(super) const AWAY_NS: u64 = 1_000_000_000;
 /// Time that agents have for a last word after `--ticks`.
 const LAST_WORD_NS: u64 = 2_000_000_000;
 
@@ -42,6 +42,7 @@ impl Swarm {
     }
 
     pub(super) fn on_control(&mut self, index: usize) {
+        let role = self.children[index].role;
         if let Some(control) = self.children[index].control() {
             control.flush();
         }
@@ -56,6 +57,10 @@ impl Swarm {
                         running.control = None;
                     }
                     return;
+                }
+                // Guests of whom `ps` then does not know.
+                Err(error @ CodecError::NoDescriptor) if role == Role::Gateway => {
+                    self.children[index].log.note(&format!("a packet is lost: {error}"));
                 }
                 Err(error) => {
                     // What was in it is lost, and nobody says it twice.
@@ -143,7 +148,13 @@ impl Swarm {
 
     fn on_recorder_ready(&mut self, message: Message) -> Option<()> {
         let [page] = message.take_fds::<1>().ok()?;
-        self.recorder_page = Some(RecorderPageReader::from_fd(page.try_clone().ok()?).ok()?);
+        let Some(reader) =
+            page.try_clone().ok().and_then(|fd| RecorderPageReader::from_fd(fd).ok())
+        else {
+            self.child_mut(Role::Recorder)?.kill("there was no descriptor for its page");
+            return Some(());
+        };
+        self.recorder_page = Some(reader);
         self.recorder_page_fd = Some(page);
         self.child_mut(Role::Recorder)?.ready();
         self.send_recorder_page();
@@ -151,7 +162,12 @@ impl Swarm {
     }
 
     fn send_recorder_page(&mut self) {
-        let Some(page) = self.recorder_page_fd.as_ref().and_then(|fd| fd.try_clone().ok()) else {
+        let Some(page) = &self.recorder_page_fd else { return };
+        let Ok(page) = page.try_clone() else {
+            // The next one's page is sent again; a kernel that looked at this one would wait for nobody.
+            if let Some(recorder) = self.child_mut(Role::Recorder) {
+                recorder.kill("there was no descriptor for its page");
+            }
             return;
         };
         let kernel = self.child_mut(Role::Kernel).and_then(|child| child.control());
@@ -261,7 +277,8 @@ impl Swarm {
         self.look_at_agents();
         self.look_at_rates(now);
         self.go_if_ready();
-        if self.phase == Phase::Starting && now - self.started_mono_ns > START_NS_MAX {
+        let begun = self.started_mono_ns.max(self.back_mono_ns);
+        if self.phase == Phase::Starting && now - begun > START_NS_MAX {
             let late = self.children.iter().find(|child| child.state == ChildState::Starting);
             let name = late.map_or("a process", |child| child.name.as_str());
             let error =
@@ -303,7 +320,7 @@ impl Swarm {
         })
     }
 
-    /// Ends whoever gave no sign of life for too long, and whoever did not get ready; agents have no word for that.
+    /// Ends whoever gave no sign of life for too long, and a kernel or gateway that does not get ready.
     fn kill_hung(&mut self, now: u64) {
         for at in 0..self.children.len() {
             let beat = self.beat_mono_ns(&self.children[at]);
@@ -318,8 +335,9 @@ impl Swarm {
                     child.kill("no sign of life for 10 s");
                 }
                 (_, None)
+                    // A recorder may have a long file to look through first.
                     if silent(running.started_mono_ns) > START_NS_MAX
-                        && !matches!(child.role, Role::Agent(_)) =>
+                        && matches!(child.role, Role::Kernel | Role::Gateway) =>
                 {
                     child.kill("it was not ready within 20 s");
                 }

@@ -168,7 +168,11 @@ impl Swarm {
     }
 
     fn announce_seat(&mut self, seat: usize) {
-        let Some((described, fds)) = self.seats[seat].hand_over() else { return };
+        let (described, fds) = match self.seats[seat].hand_over() {
+            Some(Ok(seat)) => seat,
+            Some(Err(_)) => return self.kill_gateway("there was no descriptor for a seat"),
+            None => return,
+        };
         if let Some(control) = self.child_mut(Role::Gateway).and_then(|child| child.control()) {
             control.send(PacketKind::Seat, described, fds);
         }
@@ -196,7 +200,15 @@ impl Swarm {
 
     fn plan_kernel(&mut self) -> Result<Plan, CliError> {
         let generation = self.planes.current().map_or(1, |plane| plane.note().generation + 1);
-        let previous = self.planes.current().and_then(|plane| plane.open());
+        let previous = match self.planes.current() {
+            None => None,
+            // Without it the run would begin again.
+            Some(plane) => Some(
+                plane
+                    .open()
+                    .ok_or_else(|| CliError::new(exit::FAILURE, "system", NO_PLANE_FOR_IT))?,
+            ),
+        };
         let mut args = Args::new();
         args.pair("--topology", self.project.topology_path())
             .pair("--run-id", run_id_text(&self.run_id))

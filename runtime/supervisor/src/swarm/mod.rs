@@ -237,15 +237,17 @@ impl Swarm {
     }
 
     /// Tells whoever asked for the end how it was.
-    pub(crate) fn tell_end(&mut self, failure: Option<&CliError>) {
-        let body = failure.map_or_else(
-            || json!({"ended": true}),
-            |failure| {
+    pub(crate) fn tell_end(&mut self, code: u8, failure: Option<&CliError>) {
+        let body = match failure {
+            None if code == exit::OK => json!({"ended": true}),
+            failure => {
+                let cut_short = CliError::new(code, "ended-badly", "the swarm was ended at once");
+                let failure = failure.unwrap_or(&cut_short);
                 let mut body = failure.to_json();
                 body["error"]["exit"] = failure.code.into();
                 body
-            },
-        );
+            }
+        };
         self.server.tell_end(&body);
     }
 

@@ -66,12 +66,14 @@ impl Seat {
         seat
     }
 
-    /// What a gateway gets: the seat, duplicates of its socket and its mailbox.
-    pub(super) fn hand_over(&self) -> Option<(AgentSeat, Vec<OwnedFd>)> {
+    /// What a gateway gets: the seat, duplicates of its socket and its mailbox. `None` for a seat that nobody has.
+    pub(super) fn hand_over(&self) -> Option<std::io::Result<(AgentSeat, Vec<OwnedFd>)>> {
         let taken = self.taken.as_ref()?;
-        let socket = taken.gateway_end.try_clone().ok()?;
-        let mailbox = taken.mailbox.try_clone().ok()?;
-        Some((self.describe(), vec![socket, mailbox]))
+        let fds = taken.gateway_end.try_clone().and_then(|socket| {
+            let mailbox = taken.mailbox.try_clone()?;
+            Ok(vec![socket, mailbox])
+        });
+        Some(fds.map(|fds| (self.describe(), fds)))
     }
 
     /// What the agent says about itself: hints.

@@ -36,6 +36,8 @@ pub(crate) struct Status {
     pub(crate) lag_max: u64,
     pub(crate) agents: usize,
     pub(crate) agents_running: usize,
+    /// Of those, the ones that beat, or have run for a while.
+    pub(crate) agents_ready: usize,
     /// Ended as they should, and not to be started again.
     pub(crate) agents_exited: usize,
     /// Given up.
@@ -68,6 +70,7 @@ impl Status {
             "lag_events_max": self.lag_max.to_string(),
             "agents": self.agents,
             "agents_running": self.agents_running,
+            "agents_ready": self.agents_ready,
             "agents_exited": self.agents_exited,
             "agents_failed": self.agents_failed,
             "reasons": self.reasons,
@@ -111,10 +114,17 @@ impl Swarm {
             lag_max: lags.max().unwrap_or(0),
             agents: agents().count(),
             agents_running: agents_that_are(ChildState::Running),
+            agents_ready: agents().filter(|child| self.is_settled(child)).count(),
             agents_exited: agents_that_are(ChildState::Exited),
             agents_failed: agents_that_are(ChildState::Failed),
             reasons,
         }
+    }
+
+    /// An agent that runs, and whose start was no failure: one that never beats shows that by living on.
+    fn is_settled(&self, child: &Child) -> bool {
+        child.state == ChildState::Running
+            && (child.is_proven() || self.beat_mono_ns(child).is_some())
     }
 
     /// Why the swarm is not simply running.

@@ -10,6 +10,7 @@ use rsw_schemas::exit;
 use rsw_schemas::wire::PacketKind;
 
 use super::child::{Child, Role};
+use super::events::AWAY_NS;
 use super::{Phase, Swarm, Turn, leftovers};
 use crate::view::error::CliError;
 
@@ -107,7 +108,9 @@ impl Swarm {
                 .iter()
                 .filter(|child| Stage::of(child.role) == stage && child.running().is_some());
             if let Some(child) = left.next() {
-                if now > stopping.deadline_mono_ns {
+                // A machine that stood still took their time as well.
+                let deadline = stopping.deadline_mono_ns.max(self.back_mono_ns + AWAY_NS);
+                if now > deadline {
                     for child in left.chain([child]) {
                         if let Some(running) = child.running() {
                             let _ = rsw_os::pidfd::send_signal(running.pidfd.as_fd(), Signal::Kill);

@@ -1,5 +1,6 @@
 //! One run: arrays in, steps, arrays out, and what it came to.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,6 +89,8 @@ impl Summary {
 /// Refuses outputs of which one would replace the other.
 fn distinct(options: &Options) -> Result<(), Failure> {
     let last = [&options.out, &options.out_previous].into_iter().flatten();
+    // A device takes any number of outputs.
+    let last = last.filter(|path| std::fs::metadata(path).map_or(true, |about| about.is_file()));
     let mut taken: Vec<(PathBuf, String)> =
         last.map(|path| (place(path), path.display().to_string())).collect();
     if let (Some(every), Some(prefix)) = (options.every, &options.out_prefix) {
@@ -96,7 +99,7 @@ fn distinct(options: &Options) -> Result<(), Failure> {
             let step: u64 = name.strip_suffix(".npy")?.rsplit_once('-')?.1.parse().ok()?;
             (step > 0 && step <= options.steps && step.is_multiple_of(every)).then_some(step)
         });
-        let frames: Vec<PathBuf> = frames.map(|step| frame_path(prefix, step)).collect();
+        let frames: BTreeSet<PathBuf> = frames.map(|step| frame_path(prefix, step)).collect();
         taken.extend(frames.into_iter().map(|path| (place(&path), path.display().to_string())));
     }
     for (k, (path, name)) in taken.iter().enumerate() {
