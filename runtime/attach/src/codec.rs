@@ -208,13 +208,7 @@ fn send_bytes(
 /// decision, and the stream of packets stays in step either way.
 pub fn recv(sock: BorrowedFd<'_>, fds_max: usize) -> Result<Incoming, CodecError> {
     let mut bytes = [0u8; PACKET_BYTES_MAX];
-    let mut received = packet::recv(sock, &mut bytes, fds_max)?;
-    if matches!(received, Received::Closed) {
-        // A peer that dies with packets of ours unread leaves ECONNRESET in front of its last words
-        // (`sock_error` comes first in Linux' `__skb_try_recv_datagram`); they follow once it is taken.
-        received = packet::recv(sock, &mut bytes, fds_max)?;
-    }
-    match received {
+    match packet::recv(sock, &mut bytes, fds_max)? {
         Received::WouldBlock => Ok(Incoming::WouldBlock),
         Received::Closed => Ok(Incoming::Closed),
         Received::NoDescriptor => Err(CodecError::NoDescriptor),

@@ -196,7 +196,16 @@ pub enum Received {
 /// With `fds_max` 0 the kernel itself drops descriptors that a peer sends: always use that for agents.
 pub fn recv(fd: impl AsFd, buf: &mut [u8], fds_max: usize) -> Result<Received, OsError> {
     let fd = fd.as_fd();
-    let result = if fds_max == 0 { recv_bytes(fd, buf) } else { recv_with_fds(fd, buf, fds_max) };
+    let mut receive = || match fds_max {
+        0 => recv_bytes(fd, buf),
+        _ => recv_with_fds(fd, buf, fds_max),
+    };
+    let result = match receive() {
+        // A peer that closes, or dies, with packets of ours unread leaves this in front of its last words
+        // (`sock_error` comes first in Linux' `__skb_try_recv_datagram`); they follow once it is taken.
+        Err(Errno::CONNRESET) => receive(),
+        result => result,
+    };
     match result {
         Ok(received) => Ok(received),
         Err(Errno::AGAIN | Errno::INTR) => Ok(Received::WouldBlock),

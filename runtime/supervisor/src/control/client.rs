@@ -52,12 +52,7 @@ impl Client {
         let (mut text, mut all_fds) = (Vec::new(), Vec::new());
         loop {
             let mut bytes = vec![0u8; CHUNK_BYTES + 1];
-            let mut received = packet::recv(&self.socket, &mut bytes, 4).map_err(os_error)?;
-            if matches!(received, Received::Closed) {
-                // A peer that closes with a packet of ours unread leaves ECONNRESET in front of its last words.
-                received = packet::recv(&self.socket, &mut bytes, 4).map_err(os_error)?;
-            }
-            match received {
+            match packet::recv(&self.socket, &mut bytes, 4).map_err(os_error)? {
                 Received::Closed => return Err(gone()),
                 Received::WouldBlock => self.wait(deadline)?,
                 Received::NoDescriptor => {
@@ -103,8 +98,10 @@ impl Client {
 
     /// Waits until the supervisor has closed its end; the error is the swarm's, if it ended badly.
     pub(crate) fn wait_for_end(&self, deadline: Instant) -> Result<(), CliError> {
-        let unsaid =
-            || CliError::new(exit::FAILURE, "killed", "the supervisor ended without a word");
+        let unsaid = || {
+            CliError::new(exit::FAILURE, "killed", "the supervisor ended without a word")
+                .hint("runtime verify says what was recorded, runtime up goes on")
+        };
         let (mut text, mut ended) = (Vec::new(), Err(unsaid()));
         loop {
             let mut bytes = vec![0u8; CHUNK_BYTES + 1];

@@ -203,11 +203,10 @@ impl Swarm {
         let previous = match self.planes.current() {
             None => None,
             // Without it the run would begin again.
-            Some(plane) => Some(
-                plane
-                    .open()
-                    .ok_or_else(|| CliError::new(exit::FAILURE, "system", NO_PLANE_FOR_IT))?,
-            ),
+            Some(plane) => Some(plane.open().ok_or_else(|| {
+                CliError::new(exit::FAILURE, "system", NO_PLANE_FOR_IT)
+                    .hint("`ulimit -Hn` shows how many files a process may open: raise that")
+            })?),
         };
         let mut args = Args::new();
         args.pair("--topology", self.project.topology_path())

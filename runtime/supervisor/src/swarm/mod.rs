@@ -241,7 +241,8 @@ impl Swarm {
         let body = match failure {
             None if code == exit::OK => json!({"ended": true}),
             failure => {
-                let cut_short = CliError::new(code, "ended-badly", "the swarm was ended at once");
+                let cut_short = CliError::new(code, "ended-badly", "the swarm was ended at once")
+                    .hint("runtime verify says what was recorded");
                 let failure = failure.unwrap_or(&cut_short);
                 let mut body = failure.to_json();
                 body["error"]["exit"] = failure.code.into();
