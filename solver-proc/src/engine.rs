@@ -23,7 +23,8 @@ use crate::feedback::Feedback;
 use crate::gpu::GpuError;
 use crate::grid::{Grid, GridError};
 use crate::lanes;
-use crate::metrics::{Bands, Kept, Meter, MetricsError, Summary};
+use crate::metrics::{self, Bands, Kept, Meter, MetricsError, Summary};
+use crate::room::NoMemory;
 use crate::source::{Feeds, Source, SourceError};
 use crate::wave::{Medium, MediumError, Tiling, Wave};
 use crate::workers::Workers;
@@ -33,6 +34,9 @@ use host::{Host, Ticked};
 
 /// A magnitude that no field worth looking at reaches: beyond it the field has diverged.
 pub const MAGNITUDE_MAX: f32 = 1e12;
+
+/// Levels of the wave that are held.
+const LEVELS: usize = 2;
 
 /// Why a swarm has no engine.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -70,6 +74,9 @@ pub enum EngineError {
     /// `backend = "gpu"`, and no GPU that does it.
     #[error("field.backend = \"gpu\": {0}")]
     Gpu(#[from] GpuError),
+    /// The field and what is measured of it.
+    #[error("field: {0}")]
+    Room(#[from] NoMemory),
     /// No steps.
     #[error("tick.steps and metrics.every_ticks must be at least 1")]
     NoSteps,
@@ -177,7 +184,10 @@ impl Engine {
         if config.tick.steps == 0 || every_ticks == 0 {
             return Err(EngineError::NoSteps);
         }
-        let mut wave = Wave::new(grid(topology)?, medium(topology))?;
+        let grid = grid(topology)?;
+        let fields = LEVELS + metrics::fields_max(kept(topology), config.band.len());
+        NoMemory::unless_room::<f32>(fields.saturating_mul(grid.cells()))?;
+        let mut wave = Wave::new(grid, medium(topology))?;
         let (nx, ny) = (wave.grid().nx, wave.grid().ny);
         let mut tables = Tables::default();
         let sources = topology

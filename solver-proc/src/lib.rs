@@ -43,6 +43,8 @@ mod checkpoint;
 
 pub mod npy;
 
+pub mod room;
+
 mod cells;
 
 mod lanes;

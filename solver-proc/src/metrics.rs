@@ -22,3 +22,8 @@ pub use bands::Bands;
 pub use boxes::{BoxFit, BoxRange};
 pub use meter::{Kept, Meter, MetricsError, Summary};
 pub use threshold::Threshold;
+
+/// So many fields of single precision are in a meter and in so many bands, at most.
+pub fn fields_max(kept: Kept, bands: usize) -> usize {
+    Meter::fields_max(kept) + if bands == 0 { 0 } else { Bands::fields_max(bands) }
+}

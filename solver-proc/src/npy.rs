@@ -11,6 +11,7 @@ use rsw_os::replace::replace;
 use thiserror::Error;
 
 use crate::real::Real;
+use crate::room::NoMemory;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Longest header that is read: far beyond what rank 3 needs.
@@ -73,29 +74,6 @@ enum Reason {
         "its value at {at:?} is {value}; a field has finite values: numpy.nan_to_num(a) replaces the others"
     )]
     NotFinite { at: Vec<usize>, value: f64 },
-}
-
-/// Values that this process cannot hold.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "its values need {bytes} bytes of memory, more than there is; allow more (`ulimit -v`), free some, or take a smaller field"
-)]
-pub struct NoMemory {
-    bytes: usize,
-}
-
-impl NoMemory {
-    /// An empty vector with room for `count` values.
-    ///
-    /// # Errors
-    /// There is not so much memory.
-    pub fn or_room<T>(count: usize) -> Result<Vec<T>, Self> {
-        let mut values = Vec::new();
-        match values.try_reserve_exact(count) {
-            Ok(()) => Ok(values),
-            Err(_) => Err(Self { bytes: count.saturating_mul(size_of::<T>()) }),
-        }
-    }
 }
 
 impl Array {

@@ -366,14 +366,20 @@ fn people_can_read_it() {
     }
 }
 
-/// A header may announce more than there is memory for, and a sparse file have it.
+/// A header may announce more than there is memory for, and a sparse file have it: in the file, in the metrics.
 #[test]
 fn a_field_beyond_memory_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
-    common::sparse(&folder.path().join("big.npy"), "f4", 65_536);
-    let line = format!("ulimit -v 400000; exec {} big.npy", env!("CARGO_BIN_EXE_rsw-analyze"));
-    let output = Command::new("sh").args(["-c", &line]).current_dir(&folder).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("big.npy: its values need 17179869184 bytes"), "{told}");
+    let cases = [
+        (65_536, "big.npy: 17179869184 bytes"),
+        (4096, "measuring 4096 x 4096 cells: 1073741824 bytes"),
+    ];
+    for (side, words) in cases {
+        common::sparse(&folder.path().join("big.npy"), "f4", side);
+        let line = format!("ulimit -v 400000; exec {} big.npy", env!("CARGO_BIN_EXE_rsw-analyze"));
+        let output = Command::new("sh").args(["-c", &line]).current_dir(&folder).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(&format!("{words} of memory are needed")), "{told}");
+    }
 }

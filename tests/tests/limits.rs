@@ -1,4 +1,5 @@
-//! Not enough files: a swarm takes what its user may have, and a gateway without any goes on.
+//! Not enough files, not enough memory: a swarm takes what its user may have and says what it lacks, and a gateway
+//! without files goes on.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -43,6 +44,18 @@ fn more_agents_than_the_soft_limit_has_files_for() {
     let text = error.to_string();
     assert!(text.contains("Too many open files") && text.contains("ulimit -Hn"), "{text}");
     place.ok(&["down"]);
+}
+
+/// The kernel asks before it fills its memory, and says so; it is no bad configuration, another time there may be more.
+#[test]
+fn a_field_beyond_memory_is_told_in_words() {
+    let place = Place::new();
+    let words =
+        ["up", "--json", "--set", "field.size=[8192,8192]", "--set", "recorder.enabled=false"];
+    let done = run_under(&place, "-v 1500000", &words);
+    assert_eq!(done.code, i32::from(exit::RESTART_LIMIT), "{}", done.stderr);
+    let text = done.error().to_string();
+    assert!(text.contains("bytes of memory are needed") && text.contains("ulimit -v"), "{text}");
 }
 
 /// Descriptors that a process has open.

@@ -36,6 +36,12 @@ struct Band {
 }
 
 impl Bands {
+    /// So many fields of single precision are in `count` bands, at most.
+    pub(crate) fn fields_max(count: usize) -> usize {
+        let filter = BandPass::STATES + 1;
+        2 + count * (filter + Meter::fields_max(Kept::NONE))
+    }
+
     /// The bands of a swarm file, slowest first; `tick_seconds` is the field time of a tick.
     ///
     /// # Errors

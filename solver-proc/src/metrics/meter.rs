@@ -160,6 +160,12 @@ struct Frame<'a> {
 }
 
 impl Meter {
+    /// So many fields of single precision are in a meter, at most.
+    pub(crate) fn fields_max(kept: Kept) -> usize {
+        // CI, what is kept, and the magnitudes that one form of the gain averages.
+        Memory::FIELDS + 1 + usize::from(kept.coherence) + usize::from(kept.gain) + 1
+    }
+
     /// A meter for fields of `nx` x `ny` cells that keeps some fields; `tick_seconds` is the field time of a
     /// tick.
     ///

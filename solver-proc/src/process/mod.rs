@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rsw_schemas::exit;
+use solver_proc::engine::EngineError;
 
 /// Integrates the field of one swarm and publishes it; started by `runtime up`, not by hand.
 #[derive(Debug, clap::Parser)]
@@ -76,7 +77,7 @@ pub(crate) enum KernelError {
     },
     /// The engine refused its parameters or its input.
     #[error(transparent)]
-    Engine(#[from] solver_proc::engine::EngineError),
+    Engine(#[from] EngineError),
     /// A GPU failed on the way: the next kernel goes on from the last checkpoint.
     #[error("{0}; field.backend = \"cpu\" does without it")]
     Gpu(#[from] solver_proc::gpu::GpuError),
@@ -91,6 +92,8 @@ pub(crate) enum KernelError {
 impl KernelError {
     fn exit_code(&self) -> u8 {
         match self {
+            // Another time there may be more.
+            Self::Engine(EngineError::Room(_)) => exit::FAILURE,
             Self::Config(_) | Self::Engine(_) => exit::CONFIG,
             Self::Lock { .. } => exit::PERMISSION,
             Self::Start(_) | Self::Plane(_) | Self::Gpu(_) | Self::Os(_) | Self::Socket(_) => {

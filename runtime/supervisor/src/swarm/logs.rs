@@ -67,7 +67,7 @@ impl Log {
         self.write(&format!("[supervisor] {words}"));
     }
 
-    /// The last line the child printed.
+    /// The last line the child printed that says something: no backtrace.
     pub(super) fn last_line(&self) -> &str {
         &self.last_line
     }
@@ -90,7 +90,7 @@ impl Log {
             return;
         }
         self.write(&line);
-        if !line.is_empty() {
+        if !line.is_empty() && !is_backtrace(&line) {
             self.last_line = line;
         }
     }
@@ -127,6 +127,20 @@ impl Log {
         // A file that could not be renamed grows: another try at every line would cost more than it gives.
         self.file_bytes = 0;
     }
+}
+
+/// Whether this is what Rust prints below the message of a panic: frames of its stack, or how to get them.
+fn is_backtrace(line: &str) -> bool {
+    const AROUND: [&str; 4] = [
+        "stack backtrace:",
+        "note: run with `RUST_BACKTRACE=",
+        "note: Some details are omitted",
+        "skipping backtrace",
+    ];
+    let inside = line.trim_start();
+    let frame = inside.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    AROUND.iter().any(|words| line.starts_with(words))
+        || (inside.len() < line.len() && (frame || inside.starts_with("at ")))
 }
 
 #[cfg(test)]
@@ -167,6 +181,26 @@ mod tests {
         log.end();
         log.take(b"of the next\n");
         assert_eq!(lines(&path), ["first", "last words", "of the next"]);
+    }
+
+    /// A panic ends with its backtrace, or with how to get one; what it is about stands above.
+    #[test]
+    fn a_panic_is_quoted_by_its_message() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut log = Log::open(&folder.path().join("a.log"));
+        for below in [
+            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n",
+            "stack backtrace:\n   0: agent::main\n             at ./src/main.rs:2:5\n  12: main\n\
+             note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.\n",
+        ] {
+            log.take(b"thread 'main' (7) panicked at src/main.rs:2:5:\nno such gain: -1\n");
+            log.take(below.as_bytes());
+            assert_eq!(log.last_line(), "no such gain: -1");
+            for words in ["12: indented less", "  what():  a C++ program ends so", "at last"] {
+                log.take(format!("{words}\n").as_bytes());
+                assert_eq!(log.last_line(), words);
+            }
+        }
     }
 
     /// The folder is away while the file is to be renamed.

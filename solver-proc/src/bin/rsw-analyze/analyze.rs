@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use solver_proc::metrics::spectrum::Spectrum;
-use solver_proc::metrics::{Bands, Kept, Meter};
+use solver_proc::metrics::{self, Bands, Kept, Meter};
 use solver_proc::npy;
+use solver_proc::room::NoMemory;
 use solver_proc::workers::Workers;
 
 use crate::Failure;
 use crate::document::{Document, Measured};
 use crate::frames::Frames;
 use crate::options::{Options, Parameters};
+
+/// Fields of single precision that the structure factor holds at most: modes, their powers, those of the file.
+const SPECTRUM: usize = 8;
 
 /// tau0 and the envelope's memory, in frames, for a field that has always been so: one frame is then as good as ever.
 const LASTING: f64 = 1e-6;
@@ -25,6 +29,10 @@ pub(crate) fn run(options: &Options) -> Result<Document, Failure> {
     }
     let [nx, ny] = frames.size();
     let workers = Workers::single()?;
+    let bands_measured = if frames.is_one() { 0 } else { bands.len() };
+    let fields = metrics::fields_max(Kept::ALL, bands_measured) + SPECTRUM;
+    NoMemory::unless_room::<f32>(fields * nx * ny)
+        .map_err(|error| format!("measuring {nx} x {ny} cells: {error}"))?;
     let mut meter = Meter::new(nx, ny, &section, frame_seconds, Kept::ALL)
         .map_err(|error| options.in_flags(&error))?;
     // A single field has no frequencies.

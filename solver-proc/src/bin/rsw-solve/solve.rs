@@ -11,8 +11,9 @@ use solver_proc::drive::Tables;
 use solver_proc::energy::EnergyMeter;
 use solver_proc::engine::MAGNITUDE_MAX;
 use solver_proc::grid::Grid;
-use solver_proc::npy::{self, Array, NoMemory, Values};
+use solver_proc::npy::{self, Array, Values};
 use solver_proc::real::Real;
+use solver_proc::room::NoMemory;
 use solver_proc::source::{Feeds, Source};
 use solver_proc::wave::{Medium, Wave};
 use solver_proc::workers::Workers;
@@ -137,10 +138,9 @@ pub(crate) fn run(options: &Options) -> Result<Summary, Failure> {
         None => init.type_name() == f32::NAME,
     };
     let cells = size[0] * size[1];
-    // Held for nothing: what the run allocates piece by piece would end the process where there is no room.
     let room = match single {
-        true => NoMemory::or_room::<f32>(LEVELS * cells).map(drop),
-        false => NoMemory::or_room::<f64>(LEVELS * cells).map(drop),
+        true => NoMemory::unless_room::<f32>(LEVELS * cells),
+        false => NoMemory::unless_room::<f64>(LEVELS * cells),
     };
     room.map_err(|error| format!("a run from {}: {error}", options.init.display()))?;
     let workers = workers(options, cells)?;
