@@ -198,6 +198,7 @@ fn a_swarm_file_has_the_parameters() {
     assert_eq!(slow["window"], 3);
     std::fs::write(folder.join("bad.toml"), "[metrics]\nwindw = 3\n").unwrap();
     assert!(refused(folder, "u.npy --params bad.toml").contains("windw"));
+    assert_eq!(analyze(folder, "u.npy --params bad.toml").status.code(), Some(5));
 }
 
 /// A pattern that swings at 10 Hz, a hundred frames a second. The band from 13 to 30 Hz lets 0.365 of that through (the formula of

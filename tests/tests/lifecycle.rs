@@ -53,6 +53,16 @@ fn the_demonstration_swarm_shows_what_it_promises() {
     assert_eq!(npy.len(), 128 + 256 * 256 * 4);
     assert_eq!(place.run(&["field", "show", "cci"]).code, 4);
     assert!(place.ok(&["logs", "kernel"]).stdout.contains("started"));
+    let logs = place.ok(&["logs", "--json"]).stdout;
+    let lines = logs.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let lines: Vec<serde_json::Value> = lines.collect();
+    let times: Vec<&str> =
+        lines.iter().map(|line| line["time"].as_str().expect("a time")).collect();
+    assert!(times.is_sorted() && times[0].ends_with('Z'), "{logs}");
+    for name in ["kernel", "recorder", "gateway", "watcher-1"] {
+        let said = |line: &serde_json::Value| line["name"] == name && line["line"].is_string();
+        assert!(lines.iter().any(said), "{name}: {logs}");
+    }
 
     let again = place.run(&["up", "-d", "--json"]);
     assert_eq!((again.code, again.error()["code"].as_str()), (6, Some("already-running")));

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rsw_schemas::exit;
+use serde_json::json;
 
 use super::Context;
 use crate::cli::Logs;
@@ -40,40 +42,77 @@ pub(super) fn run(context: &Context, args: &Logs) -> Result<u8, CliError> {
     if !args.names.is_empty() {
         files.retain(|name, _| args.names.contains(name));
     }
-    let width = files.keys().map(String::len).max().unwrap_or(0);
     let mut offsets = BTreeMap::new();
+    let mut last = Vec::new();
     for (name, path) in &files {
         let (lines, end) = last_lines(path, args.lines);
-        offsets.insert(name.clone(), end);
-        for line in lines {
-            context.print(&format!("{name:width$} | {line}"));
-        }
+        offsets.insert(name, end);
+        last.extend(lines.into_iter().map(|line| (name.as_str(), line)));
     }
+    let width = files.keys().map(String::len).max().unwrap_or(0);
+    print(context, width, last);
     if !args.follow {
         return Ok(exit::OK);
     }
     context.end_on_interrupt()?;
     loop {
         std::thread::sleep(LOOK);
+        let mut new = Vec::new();
         for (name, path) in &files {
-            let offset = offsets.entry(name.clone()).or_insert(0);
-            for line in new_lines(path, offset) {
-                context.print(&format!("{name:width$} | {line}"));
-            }
+            let lines = new_lines(path, offsets.entry(name).or_insert(0));
+            new.extend(lines.into_iter().map(|line| (name.as_str(), line)));
         }
+        print(context, width, new);
     }
 }
 
-fn last_lines(path: &PathBuf, count: usize) -> (Vec<String>, u64) {
-    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let mut offset = size.saturating_sub(TAIL_BYTES);
-    let mut lines = new_lines(path, &mut offset);
+/// A line of a log.
+struct Line {
+    /// When it was printed.
+    time: Timestamp,
+    words: String,
+}
+
+impl Line {
+    /// From what the supervisor wrote: seconds since 1970 with three decimals, a blank, the words.
+    fn parse(text: &str) -> Option<Self> {
+        let (time, words) = text.split_once(' ').unwrap_or((text, ""));
+        let (seconds, millis) = time.split_once('.')?;
+        let millis =
+            seconds.parse::<i64>().ok()?.checked_mul(1000)? + millis.parse::<i64>().ok()?;
+        Some(Self { time: Timestamp::from_millisecond(millis).ok()?, words: words.to_owned() })
+    }
+}
+
+/// Lines of several processes, in the order of time.
+fn print(context: &Context, width: usize, mut lines: Vec<(&str, Line)>) {
+    lines.sort_by_key(|(_, line)| line.time);
+    for (name, Line { time, words }) in lines {
+        let time = format!("{time:.3}");
+        let document = json!({"name": name, "time": time, "line": words});
+        context.print_json_or(&document, &format!("{name:width$} | {time} {words}"));
+    }
+}
+
+/// The last lines of a log, some perhaps from the file before it, and where the file ends.
+fn last_lines(path: &Path, count: usize) -> (Vec<Line>, u64) {
+    let tail = |path: &Path| {
+        let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let mut offset = size.saturating_sub(TAIL_BYTES);
+        (new_lines(path, &mut offset), offset)
+    };
+    let (mut lines, end) = tail(path);
+    if lines.len() < count {
+        let (mut before, _) = tail(&path.with_extension("log.1"));
+        before.append(&mut lines);
+        lines = before;
+    }
     lines.drain(..lines.len().saturating_sub(count));
-    (lines, offset)
+    (lines, end)
 }
 
 /// Whole lines from `offset` on, which moves behind them. A file that shrank was rotated: begins anew.
-fn new_lines(path: &PathBuf, offset: &mut u64) -> Vec<String> {
+fn new_lines(path: &Path, offset: &mut u64) -> Vec<Line> {
     let Ok(mut file) = std::fs::File::open(path) else { return Vec::new() };
     if file.metadata().map_or(0, |metadata| metadata.len()) < *offset {
         *offset = 0;
@@ -84,5 +123,30 @@ fn new_lines(path: &PathBuf, offset: &mut u64) -> Vec<String> {
     }
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     *offset += whole as u64;
-    String::from_utf8_lossy(&bytes[..whole]).lines().map(str::to_owned).collect()
+    // What has no time is the end of a line that began further up.
+    String::from_utf8_lossy(&bytes[..whole]).lines().filter_map(Line::parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the last lines some are in the file that was renamed last, and a file is not read from its beginning.
+    #[test]
+    fn the_last_lines_reach_into_the_file_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.log");
+        std::fs::write(path.with_extension("log.1"), "1.000 old\n2.500 b\n").expect("a file");
+        std::fs::write(&path, "3.000 c  d\n4.000 \n5.000 half").expect("a file");
+        let (lines, end) = last_lines(&path, 3);
+        let words: Vec<&str> = lines.iter().map(|line| line.words.as_str()).collect();
+        assert_eq!((words, end), (vec!["b", "c  d", ""], 18));
+        assert_eq!(format!("{:.3}", lines[0].time), "1970-01-01T00:00:02.500Z");
+
+        let long = "7.000 x\n".repeat(1 << 18);
+        std::fs::write(&path, &long).expect("a file");
+        let (lines, end) = last_lines(&path, usize::MAX);
+        assert_eq!(end, long.len() as u64);
+        assert!(lines.len() as u64 <= TAIL_BYTES / 8 + 2, "{}", lines.len());
+    }
 }

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use rsw_config::ConfigErrors;
 use rsw_schemas::exit;
 use serde_json::json;
 
@@ -30,12 +31,17 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             let message = error.to_string();
+            let (exit, code) = match error.is::<ConfigErrors>() {
+                true => (exit::CONFIG, "bad-configuration"),
+                false => (exit::FAILURE, "analyze"),
+            };
             rsw_os::process::note(match options.json {
-                true => json!({"error": {"code": "analyze", "message": message, "hint": null}})
-                    .to_string(),
+                true => {
+                    json!({"error": {"code": code, "message": message, "hint": null}}).to_string()
+                }
                 false => format!("runtime analyze: {message}"),
             });
-            ExitCode::from(exit::FAILURE)
+            ExitCode::from(exit)
         }
     }
 }
