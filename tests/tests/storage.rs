@@ -143,6 +143,20 @@ fn no_place_for_a_recording_is_an_error_at_once() {
     place.verified();
 }
 
+#[test]
+fn a_recording_that_another_swarm_writes_is_a_conflict() {
+    let place = Place::new();
+    place.up(&[]);
+    let done = place.run(&["-p", "other", "up", "--json"]);
+    assert_eq!(done.code, i32::from(exit::CONFLICT), "{}", done.stderr);
+    let text = done.error().to_string();
+    assert!(text.contains("agentdb") && text.contains("recorder.dir"), "{text}");
+    place.ok(&["-p", "other", "up", "-d", "--set", "recorder.dir=elsewhere"]);
+    place.ok(&["-p", "other", "down"]);
+    place.ok(&["down"]);
+    place.verified();
+}
+
 /// What is never written down is told by whoever ends the swarm, and not vouched for by whoever looks at the file.
 #[test]
 fn a_disk_that_stays_full_is_a_failure_of_down() {

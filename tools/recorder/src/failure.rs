@@ -68,7 +68,10 @@ impl From<OpenError> for Failure {
                 exit::NOT_FOUND,
                 "name the folder of a recording with --dir, or record one: runtime up",
             ),
-            OpenError::Locked { .. } => (exit::CONFLICT, "stop it first: runtime down"),
+            OpenError::Locked { .. } => (
+                exit::CONFLICT,
+                "stop the swarm that records there, or choose another: recorder.dir",
+            ),
             OpenError::Foreign { .. } => (exit::CONFIG, "choose another folder: recorder.dir"),
             OpenError::Newer { .. } => (exit::CONFIG, "use the program that recorded it"),
             OpenError::Library { .. } => (exit::FAILURE, "build with the bundled SQLite"),

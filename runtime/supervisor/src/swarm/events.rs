@@ -216,18 +216,22 @@ impl Swarm {
         if stopping {
             return;
         }
-        let code = self.children[index].last_words.map(|words| words.exit_code);
-        let hopeless = matches!(
-            code.and_then(|code| u8::try_from(code).ok()),
-            Some(exit::CONFIG | exit::PERMISSION | exit::LAYOUT)
-        );
-        if self.phase == Phase::Starting && hopeless && !matches!(role, Role::Agent(_)) {
-            let error = self.why_ended(index, describe(exit), code.unwrap_or(1) as u8);
-            self.fail(error);
-        } else if verdict == Verdict::GivenUp && !matches!(role, Role::Agent(_)) {
-            let error = self.why_ended(index, describe(exit), exit::RESTART_LIMIT);
-            self.fail(error);
+        if matches!(role, Role::Agent(_)) {
+            return;
         }
+        let words = self.children[index].last_words;
+        let code = words.and_then(|words| u8::try_from(words.exit_code).ok());
+        let given_up = verdict == Verdict::GivenUp;
+        let code = match code.filter(|_| self.phase == Phase::Starting) {
+            // No other start changes it.
+            Some(code @ (exit::CONFIG | exit::PERMISSION | exit::LAYOUT)) => code,
+            // Whoever had it might have been about to end.
+            Some(exit::CONFLICT) if given_up => exit::CONFLICT,
+            _ if given_up => exit::RESTART_LIMIT,
+            _ => return,
+        };
+        let error = self.why_ended(index, describe(exit), code);
+        self.fail(error);
     }
 
     /// Those around a process that is gone learn of it.
