@@ -4,7 +4,6 @@ mod annotation;
 mod clock;
 mod error;
 mod table;
-mod time;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -184,17 +183,21 @@ fn fill(raw: &[Option<f64>]) -> Vec<f64> {
 
 /// `(x - mean)/sd` with mean and sample sd over the samples that are there; a constant column is 0.
 fn standardise(raw: &[Option<f64>], column: &str) -> (Vec<f64>, Option<String>) {
+    // In units of a power of two near the largest: no digit changes, and no square leaves the range of numbers.
+    let largest = raw.iter().flatten().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    let unit = f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits()).max(f64::MIN_POSITIVE);
+    let raw: Vec<Option<f64>> = raw.iter().map(|x| x.map(|x| x / unit)).collect();
     let finite: Vec<f64> = raw.iter().flatten().copied().collect();
     let count = finite.len() as f64;
     let mean = finite.iter().sum::<f64>() / count;
     let squares: f64 = finite.iter().map(|x| (x - mean).powi(2)).sum();
     let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
     let constant = finite.iter().all(|x| *x == finite[0]);
-    if constant || !deviation.is_finite() || deviation == 0.0 {
+    if constant {
         let note = format!("column \"{column}\" is constant: it drives nothing");
         return (vec![0.0; raw.len()], Some(note));
     }
-    (fill(raw).into_iter().map(|x| (x - mean) / deviation).collect(), None)
+    (fill(&raw).into_iter().map(|x| (x - mean) / deviation).collect(), None)
 }
 
 /// Runs of missing samples, and steps in time beyond [`HOLE_STEPS`] medians, in order of their start.

@@ -81,6 +81,25 @@ fn samples_are_standardised_and_a_constant_says_so() {
     assert!(constant.note().unwrap().contains("constant"));
 }
 
+/// Standardised samples have no unit: those of huge and of tiny numbers are the same to the bit, if the factor is a power of two.
+#[test]
+fn no_magnitude_is_a_constant() {
+    let samples = |factor: f64| {
+        let text: String = (1..=9).map(|i| format!("{:e}\n", f64::from(i * i) * factor)).collect();
+        let drive = open_with(&format!("a\n{text}"), "a", 1, SourceSection::default()).unwrap();
+        assert_eq!(drive.note(), None);
+        (1..=9).map(|tick| drive.sample(tick)).collect::<Vec<f64>>()
+    };
+    let exact = samples(1.0);
+    for exponent in [-1000, -600, -10, 10, 600, 1000] {
+        assert_eq!(samples(2f64.powi(exponent)), exact, "2^{exponent}");
+    }
+    for factor in [1e-308, 1e306] {
+        let near = samples(factor).into_iter().zip(&exact).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(near, "{factor}");
+    }
+}
+
 #[test]
 fn missing_samples_are_interpolated_counted_and_named() {
     let text = "a,b\n,0\n2,0\nNaN,0\nNA,0\n8,0\n1,0\ninf,0\n";

@@ -1,13 +1,13 @@
 //! What one column of a recording is, from its name and one pass over its cells.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use crate::recording::{date_ns, is_missing, is_time_name, number_ns, unit_ns};
 
 /// What the cells of a column turned out to be.
 pub(crate) enum Verdict {
-    /// Timestamps, or numbers that never fall under a name that means time.
+    /// Timestamps, or numbers under a name that means time.
     Time,
+    /// The same, but it runs backwards in that line; `numbers` may be something else under such a name.
+    Backwards { line: u64, numbers: bool },
     /// Numbers.
     Signal,
     /// Only 0 and 1; a recording in which nothing happens has the one.
@@ -35,8 +35,10 @@ pub(crate) struct Column {
     /// Times in ns while every cell so far is a time; emptied at the first that is not.
     times_ns: Vec<i64>,
     times_possible: bool,
-    /// Nanoseconds of one unit where the name says that the numbers are times.
-    numeric_unit_ns: Option<f64>,
+    /// The first line in which time runs backwards.
+    backwards: Option<u64>,
+    /// Nanoseconds of one unit, once there was a number and the name says that numbers are times.
+    unit_ns: Option<f64>,
 }
 
 impl Column {
@@ -52,21 +54,22 @@ impl Column {
             binary: true,
             times_ns: Vec::new(),
             times_possible: true,
-            numeric_unit_ns: numeric_unit_ns(name),
+            backwards: None,
+            unit_ns: None,
         }
     }
 
     /// Takes one trimmed cell.
     pub(crate) fn add(&mut self, line: u64, cell: &str) {
-        if cell.is_empty() {
+        if is_missing(cell) {
             self.missing += 1;
         } else if let Ok(number) = cell.parse::<f64>() {
-            self.add_number(number);
+            self.add_number(line, number, cell);
         } else if self.times_possible
             && self.numbers == 0
-            && let Some(time_ns) = parse_time_ns(cell)
+            && let Some(time_ns) = date_ns(cell)
         {
-            self.times_ns.push(time_ns);
+            self.add_time(line, time_ns);
         } else {
             self.no_times();
             self.words += 1;
@@ -74,17 +77,18 @@ impl Column {
         }
     }
 
-    fn add_number(&mut self, number: f64) {
+    fn add_number(&mut self, line: u64, number: f64, cell: &str) {
         if !number.is_finite() {
             self.missing += 1;
             return;
         }
         if self.times_possible {
             let text_times = self.numbers == 0 && !self.times_ns.is_empty();
-            match self.numeric_unit_ns.map(|unit_ns| (number * unit_ns) as i64) {
-                Some(time_ns) if !text_times && self.times_ns.last() <= Some(&time_ns) => {
-                    self.times_ns.push(time_ns);
-                }
+            if self.numbers == 0 && is_time_name(&self.name) {
+                self.unit_ns = Some(unit_ns(&self.name, number));
+            }
+            match self.unit_ns.and_then(|unit_ns| number_ns(cell, unit_ns)) {
+                Some(time_ns) if !text_times => self.add_time(line, time_ns),
                 _ => self.no_times(),
             }
         }
@@ -92,6 +96,13 @@ impl Column {
         self.min = self.min.min(number);
         self.max = self.max.max(number);
         self.binary &= number == 0.0 || number == 1.0;
+    }
+
+    fn add_time(&mut self, line: u64, time_ns: i64) {
+        if self.times_ns.last().is_some_and(|last| time_ns < *last) {
+            self.backwards.get_or_insert(line);
+        }
+        self.times_ns.push(time_ns);
     }
 
     /// Times seen so far become words: a column is one of times throughout or not at all.
@@ -107,7 +118,10 @@ impl Column {
 
     pub(crate) fn verdict(&mut self) -> Verdict {
         if self.times_possible && self.times_ns.len() > 1 {
-            return Verdict::Time;
+            return match self.backwards {
+                Some(line) => Verdict::Backwards { line, numbers: self.numbers > 0 },
+                None => Verdict::Time,
+            };
         }
         match self.first_word.take() {
             // Half is enough: in a short recording one bad cell is a large share, and a column that was
@@ -144,25 +158,6 @@ impl Column {
     }
 }
 
-/// A date and time with or without an offset; without one it counts as UTC, only differences matter.
-fn parse_time_ns(cell: &str) -> Option<i64> {
-    let instant = match cell.parse::<Timestamp>() {
-        Ok(instant) => instant,
-        Err(_) => TimeZone::UTC.to_timestamp(cell.parse::<DateTime>().ok()?).ok()?,
-    };
-    i64::try_from(instant.as_nanosecond()).ok()
-}
-
-/// The unit of a numeric column whose name means time: from the suffix of the name, else seconds.
-fn numeric_unit_ns(name: &str) -> Option<f64> {
-    let name = name.to_lowercase();
-    let (stem, unit_ns) = [("_ns", 1.0), ("_us", 1e3), ("_ms", 1e6), ("_s", 1e9)]
-        .into_iter()
-        .find_map(|(suffix, unit_ns)| Some((name.strip_suffix(suffix)?, unit_ns)))
-        .unwrap_or((&name, 1e9));
-    ["t", "ts", "time", "timestamp"].contains(&stem).then_some(unit_ns)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,12 +180,15 @@ mod tests {
             Verdict::Empty => "empty",
             Verdict::Text => "text",
             Verdict::Stray { .. } => "stray",
+            Verdict::Backwards { numbers: true, .. } => "backwards",
+            Verdict::Backwards { numbers: false, .. } => "dates backwards",
         };
         assert_eq!(is("a", &["1", "2.5", "-3e2"]), "signal");
         assert_eq!(is("a", &["0", "1", "", "0"]), "binary");
         assert_eq!(is("a", &["0", "0"]), "binary");
         assert_eq!(is("a", &["7", "7"]), "constant");
-        assert_eq!(is("a", &["", "nan"]), "empty");
+        assert_eq!(is("a", &["", "nan", "NA", "null"]), "empty");
+        assert_eq!(is("a", &["1", "n/a", "3"]), "signal");
         assert_eq!(is("a", &["red", "green", "1"]), "text");
         assert_eq!(is("a", &["1", "2", "3", "4", "5", "6", "7", "8", "9", "x"]), "stray");
         assert_eq!(is("a", &["1", "x", "", "2", "y"]), "stray");
@@ -198,8 +196,31 @@ mod tests {
         assert_eq!(is("when", &["2024-01-01 00:00:00", "2024-01-01T00:00:01Z"]), "time");
         assert_eq!(is("when", &["2024-01-01 00:00:00", "soon"]), "text");
         assert_eq!(is("time_ms", &["0", "15", "31"]), "time");
-        assert_eq!(is("time", &["3", "2", "1"]), "signal");
+        assert_eq!(is("time", &["3", "2", "1"]), "backwards");
+        assert_eq!(is("when", &["2024-01-01T00:00:01Z", "2024-01-01"]), "dates backwards");
         assert_eq!(is("x", &["1", "2", "3"]), "signal");
+    }
+
+    /// Of the same instants in any unit, and under any name of time, the period is the same.
+    #[test]
+    fn times_are_read_by_name_and_by_size() {
+        let epoch_s = 1_700_000_000.0;
+        for (name, unit, first) in [
+            ("time", 1.0, 0.0),
+            ("seconds", 1.0, 0.0),
+            ("epoch", 1.0, epoch_s),
+            ("timestamp", 1e3, epoch_s * 1e3),
+            ("ts", 1e6, epoch_s * 1e6),
+            ("datetime", 1e9, epoch_s * 1e9),
+            ("t_us", 1e6, 0.0),
+        ] {
+            let cells: Vec<String> =
+                (0..40).map(|i| (first + f64::from(i) * 0.02 * unit).to_string()).collect();
+            let mut column = column(name, &cells.iter().map(String::as_str).collect::<Vec<_>>());
+            assert!(matches!(column.verdict(), Verdict::Time), "{name}");
+            let period = column.period_ns().unwrap();
+            assert!(period.abs_diff(20_000_000) <= 1000, "{name}: {period}");
+        }
     }
 
     #[test]

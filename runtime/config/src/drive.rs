@@ -157,8 +157,16 @@ fn judge(path: &Path, columns: Vec<Column>, rows: u64) -> Result<DriveSummary, V
         candidate
     };
     let mut judged = Vec::new();
-    for mut column in columns {
-        let taken = match column.verdict() {
+    let verdicts: Vec<(Column, Verdict)> = columns
+        .into_iter()
+        .map(|mut column| {
+            let verdict = column.verdict();
+            (column, verdict)
+        })
+        .collect();
+    let has_time = verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Time));
+    for (column, verdict) in verdicts {
+        let taken = match verdict {
             Verdict::Time if time_found => Taken::Ignored("a second column of times"),
             Verdict::Time => {
                 time_found = true;
@@ -167,6 +175,22 @@ fn judge(path: &Path, columns: Vec<Column>, rows: u64) -> Result<DriveSummary, V
                     errors.push(too_long(&column.name));
                 }
                 Taken::Time
+            }
+            Verdict::Backwards { numbers: true, .. } if has_time => {
+                Taken::Source(unique(&column.name))
+            }
+            Verdict::Backwards { .. } if has_time => Taken::Ignored("times that run backwards"),
+            Verdict::Backwards { line, numbers } => {
+                let rename =
+                    if numbers { ", or rename the column: its name means time" } else { "" };
+                errors.push(Diagnostic {
+                    file: None,
+                    span: None,
+                    key: column.name.clone(),
+                    message: format!("{} line {line}: time runs backwards", path.display()),
+                    help: Some(format!("sort the rows{rename}")),
+                });
+                continue;
             }
             Verdict::Signal => Taken::Source(unique(&column.name)),
             Verdict::Binary => Taken::Annotation(unique(&column.name)),

@@ -32,6 +32,8 @@ pub use origin::{Layer, Origin, Origins};
 mod drive;
 pub use drive::{DriveColumn, DriveSummary, Taken};
 
+pub mod recording;
+
 mod words;
 pub use words::{
     CpuSpec, NAME_BYTES_MAX, ThresholdSpec, WaitSpec, check_name, is_assignment, parse_cpus,

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use super::error::DriveError;
-use super::time;
+use rsw_config::recording::{date_ns, is_missing, is_time_name, number_ns, unit_ns};
 
-/// Words, besides nothing at all, that stand for a missing sample.
-const MISSING: [&str; 5] = ["na", "n/a", "nan", "null", "none"];
+use super::error::DriveError;
+
 /// Names in an error that suggests.
 const SUGGESTIONS_MAX: usize = 3;
 
@@ -84,9 +83,8 @@ impl Table {
         let mut numbers = Vec::with_capacity(self.rows.len());
         for row in &self.rows {
             let cell = &row[index];
-            let missing = cell.is_empty() || MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m));
             numbers.push(match cell.parse::<f64>() {
-                _ if missing => None,
+                _ if is_missing(cell) => None,
                 Ok(number) => Some(number).filter(|number| number.is_finite()),
                 Err(_) => {
                     return Err(DriveError::Text {
@@ -105,20 +103,19 @@ impl Table {
         Ok(numbers)
     }
 
-    /// A column of timestamps in nanoseconds. Plain numbers are read by the unit rule of
-    /// [`Table::time_column`]'s module; dates without an offset are UTC.
+    /// A column of timestamps in nanoseconds, numbers in the unit of [`unit_ns`]; dates without an offset are UTC.
     ///
     /// # Errors
     /// No such column, a cell in no known form, or time that runs backwards.
     pub fn times(&self, column: &str) -> Result<Vec<i64>, DriveError> {
         let index = self.find(column)?;
-        let unit = self.rows[0][index].parse().ok().map(|first| time::unit_ns(column, first));
+        let unit = self.rows[0][index].parse().ok().map(|first| unit_ns(column, first));
         let mut times: Vec<i64> = Vec::with_capacity(self.rows.len());
         for row in &self.rows {
             let cell = &row[index];
             let parsed = match unit {
-                Some(unit) => time::number_ns(cell, unit),
-                None => time::date_ns(cell),
+                Some(unit) => number_ns(cell, unit),
+                None => date_ns(cell),
             };
             let (file, line, column) = (self.file.clone(), line_of(row), column.to_owned());
             let Some(at) = parsed else {
@@ -132,14 +129,13 @@ impl Table {
         Ok(times)
     }
 
-    /// The first column, other than `except`, whose first cell is a date, or a number under a name
-    /// such as `t`, `time`, `timestamp` or `epoch`, with or without a unit (`time_ms`).
+    /// The first column, other than `except`, whose first cell is a date, or a number under a name of
+    /// [`is_time_name`].
     pub fn time_column(&self, except: &str) -> Option<&str> {
         self.headers.iter().enumerate().find_map(|(index, name)| {
             let cell = &self.rows[0][index];
             let number = cell.parse::<f64>().is_ok_and(f64::is_finite);
-            let is_time =
-                if number { time::is_time_name(name) } else { time::date_ns(cell).is_some() };
+            let is_time = if number { is_time_name(name) } else { date_ns(cell).is_some() };
             (is_time && name != except).then_some(name)
         })
     }

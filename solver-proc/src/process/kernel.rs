@@ -28,6 +28,9 @@ pub(super) fn run(args: &Args, links: &mut Links) -> Result<(), KernelError> {
     let pool = make_pool(args, &topology)?;
     let mut engine = Engine::new(&topology, pool)?;
     rsw_os::process::note(format_args!("solver-proc: kernel: {}", engine.kernel()));
+    for words in engine.notes() {
+        rsw_os::process::note(format_args!("solver-proc: {words}"));
+    }
     let origin = Origin::restore(args, &mut engine)?;
     let spec = spec::plane_spec(args, &topology, &engine, origin.first_sequence)?;
     let (plane, read_only) = PlaneWriter::create(&spec)?;

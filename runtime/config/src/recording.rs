@@ -1,18 +1,37 @@
-//! Timestamps as text: seconds, finer units since the epoch, dates.
+//! How the cells of a recording are read: what is missing, what is a time and in which unit.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+
+/// Words, besides nothing at all, that stand for a missing sample.
+const MISSING: [&str; 5] = ["na", "n/a", "nan", "null", "none"];
+/// Ends of a name that tell the unit of its numbers, and that unit in nanoseconds.
+const UNITS_NS: [(&str, f64); 4] = [("_ns", 1.0), ("_us", 1e3), ("_ms", 1e6), ("_s", 1e9)];
+/// Names, without such an end, under which numbers may be times.
+const TIMES: [&str; 8] = ["t", "ts", "time", "timestamp", "date", "datetime", "epoch", "seconds"];
+
+/// Whether a trimmed cell stands for a missing sample: nothing, `nan`, `na`, `n/a`, `null` or `none`.
+pub fn is_missing(cell: &str) -> bool {
+    cell.is_empty() || MISSING.iter().any(|word| cell.eq_ignore_ascii_case(word))
+}
+
+/// Whether a column of plain numbers may be taken for time because of its name: `t`, `ts`, `time`, `timestamp`,
+/// `date`, `datetime`, `epoch` or `seconds`, with or without a unit (`time_ms`).
+pub fn is_time_name(column: &str) -> bool {
+    let name = column.to_ascii_lowercase();
+    let stem = UNITS_NS.iter().find_map(|(end, _)| name.strip_suffix(end));
+    TIMES.contains(&stem.unwrap_or(&name))
+}
 
 /// Unit of a column of plain numbers, in nanoseconds.
 ///
 /// The end of the column's name decides (`_ns`, `_us`, `_ms`, `_s`). Without one the magnitude of the
 /// first value does, as a time since 1970: from 1e17 nanoseconds, from 1e14 microseconds, from 1e11
 /// milliseconds, below that seconds.
-pub(crate) fn unit_ns(column: &str, first: f64) -> f64 {
+pub fn unit_ns(column: &str, first: f64) -> f64 {
     let name = column.to_ascii_lowercase();
-    let by_name = [("_ns", 1.0), ("_us", 1e3), ("_ms", 1e6), ("_s", 1e9)];
-    if let Some((_, unit)) = by_name.iter().find(|(end, _)| name.ends_with(end)) {
+    if let Some((_, unit)) = UNITS_NS.iter().find(|(end, _)| name.ends_with(end)) {
         return *unit;
     }
     let by_size = [(1e17, 1.0), (1e14, 1e3), (1e11, 1e6)];
@@ -21,7 +40,7 @@ pub(crate) fn unit_ns(column: &str, first: f64) -> f64 {
 
 /// A plain number of units as nanoseconds. Whole numbers are not rounded: a nanosecond count of
 /// today has more digits than a double.
-pub(crate) fn number_ns(cell: &str, unit_ns: f64) -> Option<i64> {
+pub fn number_ns(cell: &str, unit_ns: f64) -> Option<i64> {
     if let Ok(whole) = cell.parse::<i64>() {
         return whole.checked_mul(unit_ns as i64);
     }
@@ -30,7 +49,7 @@ pub(crate) fn number_ns(cell: &str, unit_ns: f64) -> Option<i64> {
 }
 
 /// A date and time as nanoseconds since 1970; without an offset it is UTC.
-pub(crate) fn date_ns(cell: &str) -> Option<i64> {
+pub fn date_ns(cell: &str) -> Option<i64> {
     let instant = cell.parse::<Timestamp>().ok().or_else(|| {
         let civil = cell.parse::<DateTime>().ok()?;
         Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
@@ -38,19 +57,20 @@ pub(crate) fn date_ns(cell: &str) -> Option<i64> {
     i64::try_from(instant.as_nanosecond()).ok()
 }
 
-/// Whether a column of plain numbers may be taken for time because of its name.
-pub(crate) fn is_time_name(column: &str) -> bool {
-    let name = column.to_ascii_lowercase();
-    let stem = ["_ns", "_us", "_ms", "_s"].iter().find_map(|end| name.strip_suffix(end));
-    matches!(
-        stem.unwrap_or(&name),
-        "t" | "ts" | "time" | "timestamp" | "date" | "datetime" | "epoch" | "seconds"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_times() {
+        for name in ["t", "Time", "time_ms", "epoch", "epoch_s", "seconds", "timestamp_us", "date"]
+        {
+            assert!(is_time_name(name), "{name}");
+        }
+        for name in ["temperature", "ms", "_ms", "time_min", "runtime"] {
+            assert!(!is_time_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn dates_in_both_forms() {
