@@ -25,6 +25,9 @@ pub trait Real:
     /// Less than any product that matters, and normal: where sums of products may begin.
     const FLOOR: Self;
 
+    /// More than the relative error of a sum of a few products: what is this far from a limit stays below it.
+    const MARGIN: f64;
+
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
 
@@ -58,6 +61,7 @@ impl Real for f32 {
     const NAME: &'static str = "f32";
     /// 2^-112.
     const FLOOR: Self = f32::from_bits((127 - 112) << 23);
+    const MARGIN: f64 = 8.0 * f32::EPSILON as f64;
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -105,6 +109,7 @@ impl Real for f64 {
     const NAME: &'static str = "f64";
     /// 2^-960.
     const FLOOR: Self = f64::from_bits((1023 - 960) << 52);
+    const MARGIN: f64 = 8.0 * f64::EPSILON;
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {

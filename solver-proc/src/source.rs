@@ -4,11 +4,12 @@ use std::f64::consts::{PI, TAU};
 use std::ops::Range;
 use std::sync::Arc;
 
-use rsw_config::NamedSource;
+use rsw_config::{Boundary, NamedSource};
 use thiserror::Error;
 
 use crate::drive::{Drive, DriveError, Tables};
 use crate::real::Real;
+use crate::room::NoMemory;
 use crate::wave::Wave;
 
 /// Why a source was refused.
@@ -37,6 +38,14 @@ pub enum SourceError {
         name: String,
         /// Its cell.
         at: [u32; 2],
+    },
+    /// Its disc.
+    #[error("source \"{name}\": {error}")]
+    Room {
+        /// Its name.
+        name: String,
+        /// What its cells need.
+        error: NoMemory,
     },
     /// Neither an oscillator nor a recording, or a number that is none.
     #[error("source \"{name}\" is unusable: {reason}")]
@@ -286,6 +295,21 @@ fn ricker(frequency: f64, t: f64) -> f64 {
     }
 }
 
+/// Places of a side of `n` cells that are at most `radius` from `centre`, each once and with how far it is: the shorter way
+/// `around`, where the two ends of the side are neighbours. From below to above, so that sums over them do not depend on the centre.
+fn reach(
+    centre: usize,
+    radius: usize,
+    n: usize,
+    around: bool,
+) -> impl Iterator<Item = (usize, usize)> + Clone {
+    let [below, above] = match around {
+        true => [(n - 1) / 2, n / 2].map(|half| half.min(radius)),
+        false => [centre, n - 1 - centre].map(|side| side.min(radius)),
+    };
+    (0..=below + above).map(move |k| ((centre + n + k - below) % n, k.abs_diff(below)))
+}
+
 /// The cells of a source and what a unit of signal adds to each in a step: `dt^2 q/(1+a)`.
 fn disc<T: Real>(named: &NamedSource, wave: &Wave<T>) -> Result<Vec<(usize, f64)>, SourceError> {
     let (grid, medium, section) = (wave.grid(), wave.medium(), &named.source);
@@ -295,10 +319,17 @@ fn disc<T: Real>(named: &NamedSource, wave: &Wave<T>) -> Result<Vec<(usize, f64)
         return Err(SourceError::Outside { name, at, nx: grid.nx, ny: grid.ny });
     }
     let radius = section.radius as usize;
+    let around = medium.boundary == Boundary::Periodic;
+    let columns = reach(x0, radius, grid.nx, around);
+    let rows = reach(y0, radius, grid.ny, around);
+    let most = columns.clone().count() * rows.clone().count();
+    let no_room = |error| SourceError::Room { name: named.name.clone(), error };
+    // A cell is noted here, by its source and, twice on the way, by the feeds.
+    NoMemory::unless_room::<[Point; 5]>(most).map_err(no_room)?;
     let mut cells = Vec::new();
-    for y in y0.saturating_sub(radius)..=(y0 + radius).min(grid.ny - 1) {
-        for x in x0.saturating_sub(radius)..=(x0 + radius).min(grid.nx - 1) {
-            let r = (x.abs_diff(x0) as f64).hypot(y.abs_diff(y0) as f64);
+    for (y, down) in rows {
+        for (x, across) in columns.clone() {
+            let r = (across as f64).hypot(down as f64);
             if r <= radius as f64 && wave.is_free(x, y) {
                 let weight = libm::cos(0.5 * PI * r / (radius as f64 + 1.0)).powi(2);
                 cells.push((x, y, weight));

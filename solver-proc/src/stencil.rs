@@ -19,15 +19,21 @@ pub(crate) struct Weights<T> {
 }
 
 impl<T: Real> Weights<T> {
-    /// The weights where the damping is `gamma`.
+    /// The weights where the damping is `gamma`. Stable is `4 (x + y) + push max(-f') <= 2 (1 + keep)`. A time step at that
+    /// limit is one beyond it as soon as anything is rounded to the wrong side, and its shortest wave then grows without
+    /// end. So there, and only there, these weights are smaller, by no more than [`Real::MARGIN`].
     pub(crate) fn new(grid: &Grid, medium: &Medium, gamma: f64) -> Self {
         let a = 0.5 * gamma * medium.dt;
-        let along = |h: f64| T::from_f64((medium.speed * medium.dt / h).powi(2) / (1.0 + a));
+        let keep = (1.0 - a) / (1.0 + a);
+        let [x, y] = [grid.dx, grid.dy].map(|h| (medium.speed * medium.dt / h).powi(2) / (1.0 + a));
+        let push = medium.dt.powi(2) / (1.0 + a);
+        let taken = 4.0 * (x + y) + push * medium.feedback.stiffness();
+        let share = (2.0 * (1.0 + keep) * (1.0 - T::MARGIN) / taken).min(1.0);
         Self {
-            keep: T::from_f64((1.0 - a) / (1.0 + a)),
-            x: along(grid.dx),
-            y: along(grid.dy),
-            push: T::from_f64(medium.dt.powi(2) / (1.0 + a)),
+            keep: T::from_f64(keep),
+            x: T::from_f64(x * share),
+            y: T::from_f64(y * share),
+            push: T::from_f64(push * share),
         }
     }
 }

@@ -52,7 +52,8 @@ pub struct Medium {
 pub enum MediumError {
     /// The scheme would blow up: the 2-D form of the CFL condition.
     #[error(
-        "time step {dt} is unstable: c dt sqrt(1/dx^2 + 1/dy^2) is {courant:.4} and must be at most {courant_max:.4}; use field.dt of at most {dt_max:.6}"
+        "time step {dt} is unstable: c dt sqrt(1/dx^2 + 1/dy^2) is {courant:?} and must be at most {:?}; use field.dt of at most {:?}",
+        six_digits(*courant_max), six_digits(*dt_max)
     )]
     Unstable {
         /// The step.
@@ -151,6 +152,13 @@ struct Old<T> {
     rows: [Vec<T>; 2],
 }
 
+/// The first six digits of a positive number: no larger than it is, and short.
+fn six_digits(value: f64) -> f64 {
+    let text = format!("{value:.20e}");
+    let cut = text.split_once('e').map(|(digits, exponent)| format!("{}e{exponent}", &digits[..7]));
+    cut.and_then(|text| text.parse().ok()).unwrap_or(value)
+}
+
 impl Medium {
     /// Courant number of the 2-D form, `c dt sqrt(1/dx^2 + 1/dy^2)`.
     pub fn courant(&self, grid: &Grid) -> f64 {
@@ -190,7 +198,8 @@ impl Medium {
         let dt_max = self.dt_max(grid);
         // The limit itself is stable; a rounding error beyond it is not a wish for more.
         if self.dt > dt_max * (1.0 + 1e-12) {
-            let courant_max = courant * dt_max / self.dt;
+            let linear = self.feedback.stiffness() == 0.0;
+            let courant_max = if linear { 1.0 } else { courant * dt_max / self.dt };
             return Err(MediumError::Unstable { dt: self.dt, courant, courant_max, dt_max });
         }
         Ok(())

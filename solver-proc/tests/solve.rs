@@ -224,7 +224,19 @@ fn what_cannot_be_solved_is_refused_by_name() {
     assert!(told.contains("huge.npy: value 0 is beyond single precision"), "{told}");
     let (code, told) = refused(folder, "--init u0.npy --steps 1 --dt 0.8");
     assert_eq!(code, 1);
-    assert!(told.contains("is unstable") && told.contains("use --dt of at most 0.7071"), "{told}");
+    assert!(told.contains("is unstable"), "{told}");
+    // What is advised is taken, whatever the unit; what is just beyond it says by how much.
+    for (dt, words, advised) in [
+        ("0.8", "", "0.707106"),
+        ("0.707107", "", "0.707106"),
+        ("1", "--c 3e8 --dx 1e-6 --dy 2e-6", "2.98142e-15"),
+        ("1", "--feedback sine-gordon:3", "0.603022"),
+    ] {
+        let (_, told) = refused(folder, &format!("--init u0.npy --steps 1 {words} --dt {dt}"));
+        assert!(told.contains(&format!("use --dt of at most {advised}\n")), "{told}");
+        assert!(!told.contains("is 1.0 and"), "{told}");
+        solved(folder, &format!("--init u0.npy --steps 1 {words} --dt {advised}"));
+    }
     let (_, told) = refused(folder, "--init none.npy --steps 1");
     assert!(told.contains("none.npy: No such file"), "{told}");
     write_field(&folder.join("small.npy"), 3, &[0.0f32; 9]).unwrap();
@@ -296,4 +308,74 @@ fn a_field_beyond_memory_is_refused_in_words() {
         assert!(told.contains(&format!("big.npy: {bytes} bytes of memory are needed")), "{told}");
         assert!(told.contains("ulimit -v"), "{told}");
     }
+}
+
+/// A torus has no seam: a field with a disc anywhere is the field with the disc in its middle, rolled, to the last bit;
+/// also where the disc is as large as the torus, and met from both sides.
+#[test]
+fn a_disc_reaches_around_a_periodic_field() {
+    let [nx, ny] = [12usize, 9];
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_field(&folder.join("zero.npy"), nx, &vec![0.0f64; nx * ny]).unwrap();
+    let field = |at: [usize; 2], radius: u32| {
+        let source = format!("--source at={}:{},frequency=0.1,radius={radius}", at[0], at[1]);
+        solved(
+            folder,
+            &format!("--init zero.npy --boundary periodic --steps 20 {source} --out u.npy"),
+        );
+        match Array::read_field(&folder.join("u.npy")).unwrap().1 {
+            solver_proc::npy::Values::Double(cells) => cells,
+            other => panic!("{other:?}"),
+        }
+    };
+    for radius in [0, 2, 4, 5, 6, 40] {
+        let middle = field([6, 4], radius);
+        assert!(middle.iter().any(|u| *u != 0.0));
+        for at in [[0, 0], [11, 8], [1, 7], [6, 0]] {
+            let moved = field(at, radius);
+            for (cell, u) in moved.iter().enumerate() {
+                let [x, y] = [cell % nx + nx + 6 - at[0], cell / nx + ny + 4 - at[1]];
+                assert_eq!(*u, middle[y % ny * nx + x % nx], "radius {radius} at {at:?}");
+            }
+        }
+    }
+}
+
+/// A step at the limit of stability stays at it in single precision. What is looked at is the field around its mean: where edges
+/// hold nothing the mean drifts with the rounding errors, at any step.
+#[test]
+fn the_largest_step_is_stable_in_single_precision() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_field(&folder.join("r.npy"), 4, &noise(16, 7)).unwrap();
+    for (dx, dy, gamma) in
+        [(0.1f64, 2.0f64, 0.0), (1.0, 0.05, 0.0), (0.3, 0.7, 1e-3), (1.0, 1.0, 0.0)]
+    {
+        let dt = 1.0 / (dx.powi(-2) + dy.powi(-2)).sqrt();
+        for edges in ["periodic", "neumann"] {
+            let run = format!(
+                "--init r.npy --boundary {edges} --dx {dx} --dy {dy} --dt {dt} --gamma {gamma}"
+            );
+            solved(folder, &format!("{run} --steps 1000000 --out r1.npy"));
+            let (_, cells) = Array::read_field(&folder.join("r1.npy")).unwrap();
+            let cells = cells.cast::<f64>().unwrap();
+            let mean = cells.iter().sum::<f64>() / cells.len() as f64;
+            assert!(cells.iter().all(|u| (u - mean).abs() < 10.0), "{run}: {cells:?}");
+        }
+    }
+}
+
+/// A disc takes memory by its area.
+#[test]
+fn a_disc_beyond_memory_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    common::sparse(&folder.join("u.npy"), "f4", 2048);
+    let words =
+        "--init u.npy --steps 1 --threads 1 --source at=1024:1024,frequency=0.1,radius=2000";
+    let output = limited(folder, "ulimit -v 300000", words);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("source") && told.contains("bytes of memory are needed"), "{told}");
 }
