@@ -7,9 +7,13 @@
 //! `d^2`, with K the last row of the first group, *which every such window contains*: one d is zero,
 //! hence `(sum d)^2 <= (w-1) sum d^2`, and `M = sum d^2 - (sum d)^2/w`, the sum of squares about the
 //! mean, keeps at least a w-th of what it is made of, on any offset (running sums lose all digits
-//! there, science 5.5). Then along the row: neighbouring groups of columns merge by
+//! there). Then along the row: neighbouring groups of columns merge by
 //! `m = m_a + p (m_b - m_a)`, `M = M_a + M_b + k (m_b - m_a)^2` with `p = n_b/n`, `k = n_a n_b/n` (Chan,
 //! Golub and LeVeque 1979), all terms positive, in threes where w divides by three: 9 = 3 x 3.
+//!
+//! There an offset costs digits: m_a and m_b are rounded as numbers of its size, and the error of their
+//! difference counts. Each is off by up to 2^-24 of the offset, so a variance sigma^2 by up to about
+//! `2^-23 offset/sigma` of itself.
 //!
 //! Cells outside of the field are groups of none. Sums of squares begin at 2^-100, which is taken
 //! off exactly at the end: no sum ever is a slow subnormal number, and a silent one is exactly 0.
