@@ -207,7 +207,7 @@ impl<T: Real> Factor<T> {
 /// Weights that differ from cell to cell: a sponge is a layer of width L along every edge in which
 /// gamma rises as `gmax (d/L)^2`, d the depth into the layer (the larger one in a corner); outside of
 /// it lies a held edge. A wave that crosses it, is reflected and comes back keeps
-/// `exp(-(1/c) int gamma dx)` of its amplitude (science 4.5). Without a sponge the width is 0.
+/// `exp(-(1/c) int gamma dx)` of its amplitude (SCIENCE.md, Edges). Without a sponge the width is 0.
 pub(crate) struct Layers<T> {
     nx: usize,
     ny: usize,

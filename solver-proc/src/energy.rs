@@ -1,4 +1,4 @@
-//! The energy of the wave between its two levels, which the scheme keeps exactly (science 4.2).
+//! The energy of the wave between its two levels, which the scheme keeps exactly (SCIENCE.md, Scheme).
 //!
 //! `E = (dx dy/2) sum ((u+ - u)/dt)^2 + (c^2/2) sum over edges (grad u+)(grad u) dx dy`: the product
 //! of two levels, not the square of one, which would wobble by 18 %.

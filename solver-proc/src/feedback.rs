@@ -32,7 +32,7 @@ pub enum Feedback {
 }
 
 impl Feedback {
-    /// The largest `-f'(u)`, which tightens the stability limit (science 4.1); never negative.
+    /// The largest `-f'(u)`, which tightens the stability limit (SCIENCE.md, Scheme); never negative.
     pub fn stiffness(&self) -> f64 {
         match *self {
             Self::None => 0.0,

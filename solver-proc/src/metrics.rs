@@ -1,6 +1,6 @@
 //! The complexity index of a field, `CI = alpha D^bD G C (1 - exp(-tau/tau0))`, cell by cell.
 //!
-//! Definitions are those of science 1.2, 1.3 and 5.5; each file names its own. What is where:
+//! Definitions are those of SCIENCE.md (The complexity index); each file names its own. What is where:
 //! [`memory`] keeps what a cell remembers from tick to tick, [`threshold`] finds the set whose
 //! dimension [`boxes`] counts on the words of [`bits`], [`window`] has means and variances over
 //! windows, [`index`] multiplies it all together, [`meter`] runs them over a field. [`bands`] does so band by

@@ -1,4 +1,4 @@
-//! Soft sources: what is added to the wave at every step, `u+ += dt^2 q/(1+a)` (science 4.6).
+//! Soft sources: what is added to the wave at every step, `u+ += dt^2 q/(1+a)` (SCIENCE.md, Sources).
 
 use std::f64::consts::{PI, TAU};
 use std::ops::Range;

@@ -4,7 +4,7 @@
 //! A wavefront runs down the rows, four at a time. Where its front is at row p, rows p - t to p - t + 3 take
 //! their step t (counted from 0 within the tile): everything that step needs was made by earlier fronts, but
 //! for the rows below, which the same front made just before; and what it overwrites, two levels older, nobody
-//! needs any more (science 5.2). So the rows in use are `2 (depth + 5)`, and they stay in a cache.
+//! needs any more (SCIENCE.md, How it is computed). So the rows in use are `2 (depth + 5)`, and they stay in a cache.
 //!
 //! On several threads each has a band of rows. A band first copies `depth` rows beyond its borders, and
 //! computes in them, again, one row less at every step, what its neighbour computes too: no band ever

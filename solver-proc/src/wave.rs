@@ -1,9 +1,10 @@
 //! The wave: `u_tt = c^2 lap u - gamma u_t + f(u) + s` by leapfrog, in place, in single or double precision.
 //!
-//! With `a = gamma dt/2` and the centred damping of science section 4.1,
-//! `(1+a) u+ = 2u - (1-a) u- + dt^2 (c^2 lap u + s)`, evaluated as
-//! `u+ = u + [ (1-a)/(1+a) (u - u-) + c^2 dt^2/(1+a) (lap u) ]`: the same scheme, but a uniform field
-//! is kept exactly, which the form with three rounded coefficients does not do. `u+` overwrites `u-`.
+//! With `a = gamma dt/2` and centred damping (SCIENCE.md, Scheme),
+//! `(1+a) u+ = 2u - (1-a) u- + dt^2 (c^2 lap u + f(u) + s)`, evaluated as
+//! `u+ = (u + [ (1-a)/(1+a) (u - u-) + c^2 dt^2/(1+a) (lap u) + dt^2/(1+a) f(u) ]) + dt^2/(1+a) s`: the same
+//! scheme, but a uniform field is kept exactly, which the form with three rounded coefficients does not
+//! do. `u+` overwrites `u-`.
 //!
 //! Limit: two levels in single precision cannot see a loss below half a unit in the last place of u.
 //! A uniform drift of less than `ulp(u)/(2 gamma dt)` a step is no longer damped (a wave, whose u
@@ -12,6 +13,8 @@
 //!
 //! Order within a step: stencil, sources, edges. An edge that is held or absorbing is written last,
 //! so a source on it has no effect; [`crate::source`] refuses such a source.
+//!
+//! The oracle of a step is `naive` in `tests/scheme.rs`: cell by cell in double precision.
 
 use rsw_config::Boundary;
 use thiserror::Error;
@@ -166,7 +169,7 @@ impl Medium {
     }
 
     /// The largest stable time step on `grid`, whatever [`Medium::dt`] is:
-    /// `dt^2 (4 c^2 (1/dx^2 + 1/dy^2) + max(-f')) <= 4` (science 4.1).
+    /// `dt^2 (4 c^2 (1/dx^2 + 1/dy^2) + max(-f')) <= 4` (SCIENCE.md, Scheme).
     pub fn dt_max(&self, grid: &Grid) -> f64 {
         let linear = self.speed.powi(2) * (grid.dx.powi(-2) + grid.dy.powi(-2));
         1.0 / (linear + 0.25 * self.feedback.stiffness()).sqrt()
@@ -357,10 +360,13 @@ impl<T: Real> Wave<T> {
         }
     }
 
-    /// Starts from the field `u0` with velocity `v0`, to second order (science 4.1):
+    /// Starts from the field `u0` with velocity `v0`, to second order (SCIENCE.md, Scheme):
     /// `u-` is what the scheme would have come from, `u0 - (1+a) dt v0 + (dt^2/2)(c^2 lap u0 + f(u0) + s0)`.
     ///
     /// `s0` is the source density at the start. All three are row-major, one value a cell.
+    ///
+    /// # Panics
+    /// `u0` has another number of cells than the grid, or `v0` or `s0` fewer.
     pub fn start(&mut self, u0: &[T], v0: &[T], s0: &[T]) {
         let (nx, ny) = (self.grid.nx, self.grid.ny);
         self.u.copy_from_slice(u0);
@@ -391,6 +397,9 @@ impl<T: Real> Wave<T> {
     }
 
     /// Goes on from two levels of another run.
+    ///
+    /// # Panics
+    /// `u` or `previous` has another number of cells than the grid.
     pub fn resume(&mut self, u: &[T], previous: &[T]) {
         self.u.copy_from_slice(u);
         self.previous.copy_from_slice(previous);

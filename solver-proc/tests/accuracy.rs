@@ -1,4 +1,4 @@
-//! How near the scheme comes to the wave equation (science 4.4, 4.6, 7.A), in single precision.
+//! How near the scheme comes to the wave equation, in single precision.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,8 +19,8 @@ fn unit_square(n: usize) -> Grid {
     Grid::new(n + 1, n + 1, 1.0 / n as f64, 1.0 / n as f64).unwrap()
 }
 
-/// 7.A.5: `sin(pi x) sin(pi y) cos(sqrt2 pi t)` at t = 1 has the errors of science 4.4 to 1 %, and
-/// to 3 % where they have come down to a hundred times the rounding of single precision.
+/// `sin(pi x) sin(pi y) cos(sqrt2 pi t)` at t = 1 has these errors to 1 %, and to 3 % where they have come down to
+/// a hundred times the rounding of single precision.
 #[test]
 fn errors_fall_with_the_square_of_the_spacing() {
     let cases =
@@ -43,7 +43,7 @@ fn errors_fall_with_the_square_of_the_spacing() {
     }
 }
 
-/// 7.A.5: `x(1-x) y(1-y) (1 + t/2)` is quadratic in space and linear in time, so that with its source
+/// `x(1-x) y(1-y) (1 + t/2)` is quadratic in space and linear in time, so that with its source
 /// the scheme makes no error but rounding: in 200 steps, 16 units in the last place of its maximum.
 #[test]
 fn a_manufactured_solution_is_reproduced() {
@@ -79,8 +79,8 @@ fn a_manufactured_solution_is_reproduced() {
     }
 }
 
-/// 7.A.9: a Gaussian pulse of width s = 8 h; its centre and its outgoing crest, from science 4.6,
-/// within 1 % and one cell.
+/// A Gaussian pulse of width s = 8 h; its centre and its outgoing crest, against those of the solution on
+/// the whole plane, within 1 % and one cell.
 #[test]
 fn a_pulse_spreads_as_the_plane_says() {
     let (n, s) = (401, 8.0);
@@ -144,8 +144,8 @@ fn phase_per_step(n: usize, waves: [usize; 2], dt: f64, steps: usize) -> f64 {
     (phase + turns * TAU) / steps as f64
 }
 
-/// 7.A.16: at the limit of stability a diagonal wave has no phase error; along an axis, 10 points a
-/// wave, it is slow by what science 4.2 says.
+/// At the limit of stability a diagonal wave has no phase error; along an axis, 10 points a
+/// wave, it is slow by what the dispersion relation says (SCIENCE.md, Scheme).
 #[test]
 fn phase_errors_are_those_of_the_scheme() {
     let limit = 1.0 / SQRT_2;

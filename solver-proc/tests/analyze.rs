@@ -48,7 +48,7 @@ fn with(nx: usize, name: &str, cells: &[f32]) -> tempfile::TempDir {
     folder
 }
 
-/// Science 1.2: a silent field has CI 0 everywhere, a constant one D = 2, C = 1, G = A/A_ref, and no structure.
+/// A silent field has CI 0 everywhere, a constant one D = 2, C = 1, G = A/A_ref, and no structure.
 #[test]
 fn silence_and_constants() {
     let folder = with(64, "silent.npy", &[0.0; 64 * 64]);

@@ -1,4 +1,4 @@
-//! The acceptance list of science 7.A in double precision, where the scheme's facts hold to rounding.
+//! The scheme's facts in double precision, where they hold to rounding (SCIENCE.md, Scheme, f(u), Sources).
 
 #![allow(clippy::unwrap_used)]
 
@@ -60,7 +60,7 @@ fn project(level: &[f64], shape: &[f64]) -> f64 {
     dot(level, shape) / dot(shape, shape)
 }
 
-/// 7.A.1: standing waves have the frequencies of science 4.3 to 1e-9.
+/// Standing waves have the frequencies of the dispersion relation to 1e-9.
 #[test]
 fn standing_waves_have_the_frequencies_of_the_scheme() {
     let cases = [
@@ -97,7 +97,7 @@ fn transform(field: &mut [Complex64], n: usize, direction: FftDirection) {
     }
 }
 
-/// 7.A.2: a random periodic field is the sum of its modes `P z1^n + Q z2^n`, to 1e-11 after 500 steps;
+/// A random periodic field is the sum of its modes `P z1^n + Q z2^n`, to 1e-11 after 500 steps;
 /// also where the spacings differ.
 #[test]
 fn a_random_periodic_field_is_the_sum_of_its_modes() {
@@ -129,7 +129,7 @@ fn a_random_periodic_field_is_the_sum_of_its_modes() {
     }
 }
 
-/// 7.A.3: the pulse of science 4.2 has the energy 1.515538 and keeps it to 1e-12 over 1000 steps.
+/// A Gaussian pulse has the energy 1.515538 and keeps it to 1e-12 over 1000 steps.
 #[test]
 fn energy_is_kept() {
     let n = 64;
@@ -147,7 +147,7 @@ fn energy_is_kept() {
     }
 }
 
-/// 7.A.4: every step loses `gamma dt h^2 sum ((u+ - u-)/(2 dt))^2`, to 1e-12 of the energy; a mode
+/// Every step loses `gamma dt h^2 sum ((u+ - u-)/(2 dt))^2`, to 1e-12 of the energy; a mode
 /// keeps `sqrt((1-a)/(1+a))` a step, to 1e-9.
 #[test]
 fn damping_takes_its_exact_share() {
@@ -186,7 +186,7 @@ fn damping_takes_its_exact_share() {
     assert!((kept / per_step - 1.0).abs() < 1e-9, "{kept}, not {per_step}");
 }
 
-/// 7.A.5: the errors of science 4.4 to 1 %, and their rates.
+/// `sin(pi x) sin(pi y) cos(sqrt2 pi t)` at t = 1 has these errors to 1 %, and their rates.
 #[test]
 fn errors_fall_with_the_square_of_the_spacing() {
     let cases = [(10, 4.015e-3), (20, 1.049e-3), (40, 2.685e-4), (80, 6.795e-5)];
@@ -217,7 +217,7 @@ fn step_pushed(wave: &mut Wave<f64>, density: &[f64], workers: &Workers) {
     });
 }
 
-/// 7.A.5: a solution that is quadratic in space and linear in time has no error but rounding: 1e-13.
+/// A solution that is quadratic in space and linear in time has no error but rounding: 1e-13.
 #[test]
 fn a_manufactured_solution_is_reproduced() {
     let (n, gamma) = (20, 0.8);
@@ -242,8 +242,8 @@ fn a_manufactured_solution_is_reproduced() {
     }
 }
 
-/// Science 4.4: with damping and each nonlinear term, `sin(pi x) sin(pi y) (cos 3t + sin(3t)/2)` from its
-/// source is followed to second order: the rates of 7.A.5.
+/// With damping and each nonlinear term, `sin(pi x) sin(pi y) (cos 3t + sin(3t)/2)` from its
+/// source is followed to second order: an error falls with the square of the spacing.
 #[test]
 fn a_manufactured_wave_is_followed_to_second_order() {
     let (gamma, w, workers) = (0.8, 3.0f64, alone());
@@ -281,7 +281,7 @@ fn a_manufactured_wave_is_followed_to_second_order() {
     }
 }
 
-/// 7.A.8: a push comes to rest at `(1-a^2)/gamma`, 9.9999975 for gamma = 0.1 and dt = 0.01; half the
+/// A push comes to rest at `(1-a^2)/gamma`, 9.9999975 for gamma = 0.1 and dt = 0.01; half the
 /// step changes it by less than 1e-3.
 #[test]
 fn a_uniform_push_comes_to_rest_as_the_scheme_says() {
@@ -297,7 +297,7 @@ fn a_uniform_push_comes_to_rest_as_the_scheme_says() {
     assert!((end(0.005) / whole - 1.0).abs() < 1e-3);
 }
 
-/// 7.A.11: only S counts: spacings of 0.01 and 1 with the same S give the same field to rounding.
+/// Only S counts: spacings of 0.01 and 1 with the same S give the same field to rounding.
 #[test]
 fn the_scale_of_length_does_not_matter() {
     let u0: Vec<f64> = noise_of(40 * 30, 8);
@@ -320,7 +320,7 @@ fn strip(nx: usize, h: f64, dt: f64, feedback: Feedback, u0: &[f64], v0: &[f64])
     wave(grid, medium, &u0.repeat(ny), &v0.repeat(ny))
 }
 
-/// 7.A.15: the breather of sine-Gordon with w = 0.6 has the period 2 pi/0.6 and the peak 3.70918, each
+/// The breather of sine-Gordon with w = 0.6 has the period 2 pi/0.6 and the peak 3.70918, each
 /// to 0.5 %.
 #[test]
 fn a_breather_breathes() {
@@ -348,7 +348,7 @@ fn a_breather_breathes() {
 /// A profile along x.
 type Shape = fn(f64) -> f64;
 
-/// 7.A.15: kinks at rest have the energies 8 (sine-Gordon) and 0.942809 (phi^4) per length, to 1 %, and
+/// Kinks at rest have the energies 8 (sine-Gordon) and 0.942809 (phi^4) per length, to 1 %, and
 /// keep them to O(dt^2).
 #[test]
 fn kinks_have_their_energies() {
@@ -372,7 +372,7 @@ fn kinks_have_their_energies() {
     }
 }
 
-/// Science 4.7: above its threshold a mode of the rectified feedback grows as
+/// Above its threshold a mode of the rectified feedback grows as
 /// `exp((sqrt(gamma^2/4 + g - c^2 k^2) - gamma/2) t)`; saturated, it grows no longer like that.
 #[test]
 fn feedback_grows_and_saturates() {
@@ -391,7 +391,7 @@ fn feedback_grows_and_saturates() {
     assert!((speed / (strength / gamma) - 1.0).abs() < 1e-3, "{speed}");
 }
 
-/// 7.A.6 with f(u): `dt^2 (4 c^2 (1/dx^2 + 1/dy^2) + max(-f'))/4 <= 1`; beyond it a step is
+/// The limit with f(u): `dt^2 (4 c^2 (1/dx^2 + 1/dy^2) + max(-f'))/4 <= 1`; beyond it a step is
 /// refused, below it random fields stay bounded (in their speed: the mean of sine-Gordon may turn
 /// round and round).
 #[test]

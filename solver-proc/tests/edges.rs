@@ -1,4 +1,4 @@
-//! Edges that let waves out: measured reflections against science 4.5.
+//! Edges that let waves out: measured reflections against SCIENCE.md (Edges).
 
 #![allow(clippy::unwrap_used)]
 
@@ -53,7 +53,7 @@ fn reflection(boundary: Boundary, angle: f64) -> f64 {
     (back / sent).sqrt()
 }
 
-/// 7.A.10: |R| = (1-cos)/(1+cos).
+/// |R| = (1-cos)/(1+cos).
 #[test]
 fn mur_reflects_what_it_should() {
     let reflection = |angle| reflection(Boundary::Absorbing, angle);
@@ -65,7 +65,7 @@ fn mur_reflects_what_it_should() {
     assert!((grazing - 0.33).abs() < 0.04, "60 degrees: {grazing}");
 }
 
-/// Science 4.5: the second condition reflects the square of the first.
+/// The second condition reflects the square of the first.
 #[test]
 fn engquist_majda_reflects_the_square() {
     let reflection = |angle| reflection(Boundary::EngquistMajda, angle);
@@ -100,7 +100,7 @@ fn absorbing_edges_stay_stable() {
     }
 }
 
-/// 7.A.10: a plane wave goes into the layer, is reflected by the held edge, comes back, and has kept
+/// A plane wave goes into the layer, is reflected by the held edge, comes back, and has kept
 /// `exp(-(1/c) int gamma dx) = exp(-gmax L/(3 c))`.
 #[test]
 fn the_sponge_swallows_what_its_formula_says() {

@@ -145,7 +145,7 @@ fn agree(case: Case) {
     assert!(difference < most, "{case:?}: {difference:e}, at most {most:e}");
 }
 
-/// 7.A.11 and 7.A.14: every edge, damped or not, spacings equal or not, fed or not, on sizes that do not
+/// Every edge, damped or not, spacings equal or not, fed or not, on sizes that do not
 /// divide into workgroups.
 #[test]
 fn every_edge_agrees_with_the_cpu() {
@@ -169,7 +169,7 @@ fn every_law_agrees_with_the_cpu() {
     }
 }
 
-/// 7.A.14: many workgroups, and a column and a row more than they cover.
+/// Many workgroups, and a column and a row more than they cover.
 #[test]
 fn large_fields_agree_with_the_cpu() {
     for (boundary, size) in BOUNDARIES.into_iter().zip([
@@ -207,7 +207,7 @@ proptest! {
     }
 }
 
-/// 7.A.19: one call of many steps, more than fit in a submission, and as many calls of one step give the same bits.
+/// One call of many steps, more than fit in a submission, and as many calls of one step give the same bits.
 #[test]
 fn one_call_and_many_give_the_same_bits() {
     for boundary in BOUNDARIES {
@@ -231,7 +231,7 @@ fn one_call_and_many_give_the_same_bits() {
     }
 }
 
-/// 7.A.11: it is c dt/dx that counts; a kernel without the spacing would blow up or stand still.
+/// It is c dt/dx that counts; a kernel without the spacing would blow up or stand still.
 #[test]
 fn the_unit_of_length_changes_nothing() {
     for boundary in BOUNDARIES {
@@ -249,7 +249,7 @@ fn the_unit_of_length_changes_nothing() {
     }
 }
 
-/// 7.A.18: what is not finite is seen wherever it is, and what is finite is measured to the last bit.
+/// What is not finite is seen wherever it is, and what is finite is measured to the last bit.
 #[test]
 fn the_device_sees_what_is_not_finite() {
     let (nx, ny) = (301, 7);
@@ -358,7 +358,7 @@ fn a_saved_state_goes_on_with_the_same_bits() {
     assert!(bits(&mut whole) == bits(&mut other));
 }
 
-/// 7.A.18: a field that diverges on the device is put to rest there too, and the run goes on.
+/// A field that diverges on the device is put to rest there too, and the run goes on.
 #[test]
 fn a_diverged_field_is_put_to_rest_on_the_device() {
     let mut topology = topology(40, 40);

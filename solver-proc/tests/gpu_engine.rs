@@ -62,7 +62,7 @@ fn apart(name: &str, a: &Engine, b: &Engine) -> f32 {
     a.iter().zip(b).fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / largest
 }
 
-/// 7.A.11: after a hundred steps the wave is within 1e-5 of its largest value, and so is what follows from it smoothly. The
+/// After a hundred steps the wave is within 1e-5 of its largest value, and so is what follows from it smoothly. The
 /// index is not: a cell at the threshold may be in one set and not in the other.
 #[test]
 fn every_field_agrees_with_the_cpu() {
@@ -184,7 +184,7 @@ fn what_is_not_published_stays_on_the_device() {
     }
 }
 
-/// 7.A.18: told, put to rest on both sides, and measured as a field at rest.
+/// Told, put to rest on both sides, and measured as a field at rest.
 #[test]
 fn a_diverging_field_is_told_and_put_to_rest() {
     for amplitude in [1e30, 1e300] {

@@ -355,7 +355,7 @@ fn the_louder_level_sets_the_scale_of_the_energy() {
     }
 }
 
-/// Silence: nothing, exactly. Constant A: D = 2, C = 1, G = A (science 1.2).
+/// Silence: nothing, exactly. Constant A: D = 2, C = 1, G = A.
 #[test]
 fn silence_and_a_constant_field() {
     for threshold in ["q:0.75", "0", "0.1"] {
@@ -394,7 +394,7 @@ fn a_loud_corner_leaves_silence_exactly_silent() {
     assert_eq!(pair.gpu.gain()[6 * 70], 0.0, "two rows past the window");
 }
 
-/// The case of science 5.5: a wave of 1e-3 on an offset of 1, against two passes in double precision. A mean near 1 is
+/// A wave of 1e-3 on an offset of 1, against two passes in double precision. A mean near 1 is
 /// right to a unit of 2^-23, so a variance is right to that over the standard deviation, as on the CPU.
 #[test]
 fn a_small_variance_on_a_large_offset_survives() {

@@ -1,4 +1,4 @@
-//! 7.A.18: sums over more than 2^24 cells, where a counter in single precision stands still.
+//! Sums over more than 2^24 cells, where a counter in single precision stands still.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +17,7 @@ const SIDE: usize = 4160;
 const CELLS: usize = SIDE * SIDE;
 const _: () = assert!(CELLS > 1 << 24);
 
-/// The two-level energy of science 4.2 on a torus, cell by cell in double precision, for c = dx = dy = 1.
+/// The two-level energy (SCIENCE.md, Scheme) on a torus, cell by cell in double precision, for c = dx = dy = 1.
 fn naive_energy<T: Real>(u: &[T], old: &[T], dt: f64) -> f64 {
     let cell = |i: usize| {
         let (east, south) = (i / SIDE * SIDE + (i + 1) % SIDE, (i + SIDE) % CELLS);

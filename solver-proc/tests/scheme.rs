@@ -1,4 +1,4 @@
-//! The scheme against its exact discrete facts (science 4.2, 4.3, 7.A).
+//! The scheme against its exact discrete facts (SCIENCE.md, Scheme).
 
 #![allow(clippy::unwrap_used)]
 
@@ -37,7 +37,7 @@ fn project(field: &[f32], shape: &[f32]) -> f64 {
     dot(field, shape) / dot(shape, shape)
 }
 
-/// 7.A.1: the frequencies of science 4.3, from the phase after 2000 steps.
+/// The frequencies of the dispersion relation, from the phase after 2000 steps.
 #[test]
 fn standing_waves_have_the_frequencies_of_the_scheme() {
     let cases = [
@@ -74,7 +74,7 @@ fn transform(field: &mut [Complex64], n: usize, direction: FftDirection) {
     }
 }
 
-/// 7.A.2: each Fourier mode of a periodic field is `P z1^n + Q z2^n` with the roots of
+/// Each Fourier mode of a periodic field is `P z1^n + Q z2^n` with the roots of
 /// `(1+a) z^2 - (2 - S^2 lambda) z + (1-a) = 0`; in double precision against ours in single.
 #[test]
 fn a_random_periodic_field_is_the_sum_of_its_modes() {
@@ -105,7 +105,7 @@ fn a_random_periodic_field_is_the_sum_of_its_modes() {
     assert!((errors / norm).sqrt() < 2e-4, "relative error {}", (errors / norm).sqrt());
 }
 
-/// 7.A.3: the pulse of science 4.2 has this energy and keeps it.
+/// A Gaussian pulse has the energy 1.515538 and keeps it.
 #[test]
 fn energy_is_kept() {
     let n = 64;
@@ -130,7 +130,7 @@ fn energy_is_kept() {
     }
 }
 
-/// 7.A.4: with damping a mode loses `sqrt((1-a)/(1+a))` a step.
+/// With damping a mode loses `sqrt((1-a)/(1+a))` a step.
 #[test]
 fn damping_takes_its_exact_share() {
     let (n, gamma, dt, steps) = (32, 0.5, 0.7 / 32.0, 200);
@@ -153,7 +153,7 @@ fn damping_takes_its_exact_share() {
     assert!((ratio / per_step.powi(steps as i32) - 1.0).abs() < 1e-5, "{ratio}");
 }
 
-/// 7.A.6: S of 0.71 and unequal spacings are judged by the 2-D form; the limit itself is stable.
+/// S of 0.71 and unequal spacings are judged by the 2-D form; the limit itself is stable.
 #[test]
 fn an_unstable_step_is_refused() {
     let square = Grid::new(8, 8, 1.0, 1.0).unwrap();
@@ -171,7 +171,7 @@ fn an_unstable_step_is_refused() {
     assert!(wave.u().iter().all(|u| u.abs() < 50.0));
 }
 
-/// 7.A.7: exactly, not only to 1e-5.
+/// Exactly, not only to 1e-5.
 #[test]
 fn a_uniform_field_stays_what_it_is() {
     for gamma in [0.0, 0.1, 3.0] {
@@ -182,7 +182,7 @@ fn a_uniform_field_stays_what_it_is() {
     }
 }
 
-/// 7.A.8, at steps where single precision resolves the loss (see the limit in `wave.rs`):
+/// A push comes to rest, at steps where single precision resolves the loss (see the limit in `wave.rs`):
 /// `u_n = (1-a^2)/gamma (1 - ((1-a)/(1+a))^n)`, and the same at half the step.
 #[test]
 fn a_uniform_push_comes_to_rest_as_the_scheme_says() {
@@ -198,8 +198,8 @@ fn a_uniform_push_comes_to_rest_as_the_scheme_says() {
     }
 }
 
-/// One step of the scheme written down cell by cell in double precision, edges as science 4.5 has
-/// them. The oracle for awkward sizes.
+/// One step of the scheme written down cell by cell in double precision, edges as SCIENCE.md has
+/// them (Edges). The oracle for awkward sizes.
 fn naive<T: Real>(wave: &Wave<T>, u: &[f64], old: &[f64]) -> Vec<f64> {
     let (grid, m) = (wave.grid(), wave.medium());
     let (nx, ny) = (grid.nx as isize, grid.ny as isize);
@@ -277,7 +277,7 @@ fn follows<T: Real>([nx, ny]: [usize; 2], dy: f64, m: Medium, steps: usize, tole
     }
 }
 
-/// 7.A.14 in the square form and in that of dx != dy: every boundary, every law, every size, against the
+/// In the square form and in that of dx != dy: every boundary, every law, every size, against the
 /// naive step.
 #[test]
 fn awkward_sizes_follow_the_scheme() {
@@ -296,7 +296,7 @@ fn awkward_sizes_follow_the_scheme() {
     }
 }
 
-/// 7.A.17: held edges keep a value that is not zero.
+/// Held edges keep a value that is not zero.
 #[test]
 fn held_edges_keep_their_values() {
     let grid = Grid::new(9, 6, 1.0, 1.0).unwrap();
@@ -360,7 +360,7 @@ struct Picture {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// 7.A.12: mirrored, transposed, turned and, on a torus, shifted fields stay so, to the last bit: at every
+    /// Mirrored, transposed, turned and, on a torus, shifted fields stay so, to the last bit: at every
     /// boundary, under every law, in either precision, in tiles and without.
     #[test]
     fn symmetries_are_exact(
@@ -380,7 +380,7 @@ proptest! {
     }
 }
 
-/// 7.A.13: strips on 1, 2, 3 and 5 threads, and a repeated run.
+/// Strips on 1, 2, 3 and 5 threads, and a repeated run.
 #[test]
 fn threads_change_no_bit() {
     for boundary in BOUNDARIES {

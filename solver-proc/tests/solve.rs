@@ -47,7 +47,7 @@ fn with_noise(nx: usize, ny: usize) -> tempfile::TempDir {
     folder
 }
 
-/// 7.A.13 and 7.A.19 from outside: no tile, no number of threads and no stop on the way changes a bit.
+/// No tile, no number of threads and no stop on the way changes a bit.
 #[test]
 fn the_way_it_is_computed_changes_no_bit() {
     let folder = with_noise(90, 70);
@@ -69,7 +69,7 @@ fn the_way_it_is_computed_changes_no_bit() {
     }
 }
 
-/// 7.A.11 from outside: the GPU's fields are the CPU's to 1e-5, on the way and at the end, whatever the edges.
+/// The GPU's fields are the CPU's to 1e-5, on the way and at the end, whatever the edges.
 #[cfg(feature = "gpu")]
 #[test]
 fn a_gpu_gives_the_same_fields() {

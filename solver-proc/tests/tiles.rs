@@ -86,7 +86,7 @@ fn check_in<T: Real>(case: &Case, ways: &[Way]) {
     }
 }
 
-/// 7.A.13 and 7.A.19 on sizes of every kind: bands of one row more than they need, pieces that do not
+/// Sizes of every kind: bands of one row more than they need, pieces that do not
 /// divide the row, vectors that do not either.
 #[test]
 fn tiles_change_no_bit() {

@@ -1,6 +1,6 @@
 //! The complexity index band by band: what a fast band has counts only where every slower one has something too.
 //!
-//! Band n sees the field through its band-pass (`bandpass`). With its own dimension, gain, coherence and dwell time (science 1.2),
+//! Band n sees the field through its band-pass (`bandpass`). With its own dimension, gain, coherence and dwell time (SCIENCE.md, The complexity index),
 //! `CI_n = alpha_n D_n^bD G_n C_n (1 - exp(-tau_n/tau0_n)) prod over slower m of CI_m/(CI_m + K_m)`, and in all
 //! `CI_total = sum w_n CI_n`, cell by cell. Bands are slower or faster by their lower edge, then by their upper one.
 
@@ -263,7 +263,7 @@ mod tests {
         }
     }
 
-    /// Science 1.2: where the slow band is silent, nothing faster counts; and silence is nothing in every band.
+    /// Where the slow band is silent, nothing faster counts; and silence is nothing in every band.
     #[test]
     fn a_silent_slow_band_silences_the_faster_ones() {
         let mut bands = Bands::new(40, 30, &MetricsSection::default(), &three(), 0.01).unwrap();

@@ -1,7 +1,7 @@
 //! The last step, row by row: gain, coherence and dwell times dimension make the index.
 //!
 //! Gain `sqrt(<u^2>)/A_ref`, `<|u|>/A_ref` or `<E>/A_ref`; coherence `s0^2/(s0^2 + var)` or
-//! `1/(var + eps)`, with means over the clipped window (science 1.2). D is that of the tile, linear
+//! `1/(var + eps)`, with means over the clipped window (SCIENCE.md, The complexity index). D is that of the tile, linear
 //! in between the centres of tiles and constant outside of them. Where D is undefined the index is 0.
 
 use rsw_config::{Coherence, Gain, MetricsSection};

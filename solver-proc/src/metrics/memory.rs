@@ -1,9 +1,9 @@
 //! What a cell remembers from tick to tick: its envelope and its dwell time.
 //!
-//! Envelope (science 1.2): `E <- delta E + (1-delta) max(u, 0)` with `delta = exp(-1/envelope_ticks)`:
+//! Envelope (SCIENCE.md, The complexity index): `E <- delta E + (1-delta) max(u, 0)` with `delta = exp(-1/envelope_ticks)`:
 //! the accumulation `delta E + ReLU(A)` times (1-delta), so that a constant u > 0 has E = u.
 //!
-//! Dwell (science 1.3): with the weights `q^k`, `q = exp(-1/lambda)`, of the last ticks, the mean m
+//! Dwell: with the weights `q^k`, `q = exp(-1/lambda)`, of the last ticks, the mean m
 //! and variance v of E are followed by a recursion without cancellation; then
 //! `V = (E-m)^2 + v` is the mean of `(E(t) - E(t-k))^2`, `s = 1/(1 + V/A0^2)` the similarity, and
 //! tau grows by the field time of a tick: leaky `tau <- q tau + dt s`, or sojourn, in which it falls
@@ -144,7 +144,7 @@ impl Memory {
         self.fields.iter_mut().for_each(|field| field.fill(0.0));
     }
 
-    /// The envelope, normalised: (1-delta) E of science 1.2.
+    /// The envelope E: of a constant u > 0 it comes to u.
     pub fn envelope(&self) -> &[f32] {
         &self.fields[0]
     }

@@ -1,7 +1,7 @@
 //! The structure factor of a field, `S(q) = |sum_r u(r) exp(-i q r)|^2 / N` over its N cells, and its radial average.
 //!
 //! The mean is taken off first. So `S(0) = 0`, and, by Parseval, the sum of S over all modes is the sum of `(u - mean)^2`; white noise of
-//! variance v has `S = v` everywhere, a plane wave of amplitude A two modes of `N A^2/4` (science 5.5). A Hann window, against the jump
+//! variance v has `S = v` everywhere, a plane wave of amplitude A two modes of `N A^2/4` (SCIENCE.md, The complexity index). A Hann window, against the jump
 //! from edge to opposite edge, is divided by its own mean square: the level of noise stays, the two sums hold in the mean only.
 
 use realfft::RealFftPlanner;

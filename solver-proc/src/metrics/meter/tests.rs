@@ -25,7 +25,7 @@ fn section() -> MetricsSection {
     MetricsSection { tile: 8, window: 5, threshold: "0.3".into(), ..MetricsSection::default() }
 }
 
-/// Every output of one evaluation against the definitions of science 1.2, window by window.
+/// Every output of one evaluation against the definitions of SCIENCE.md (The complexity index), window by window.
 fn check_against_definitions(nx: usize, ny: usize, section: &MetricsSection) {
     let mut meter = Meter::new(nx, ny, section, 0.01, Kept::ALL).unwrap();
     let workers = alone();
@@ -121,7 +121,7 @@ fn every_form_is_its_definition() {
     }
 }
 
-/// Silence: nothing, exactly. Constant A: D = 2, C = 1, G = |A|/A_ref (science 1.2).
+/// Silence: nothing, exactly. Constant A: D = 2, C = 1, G = |A|/A_ref.
 #[test]
 fn silence_and_a_constant_field() {
     for threshold in ["q:0.75", "0", "0.1"] {

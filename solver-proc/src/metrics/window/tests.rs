@@ -71,7 +71,7 @@ fn check_row(
     }
 }
 
-/// The case of science 5.5: a wave of 1e-3 on an offset of 1. A mean near 1 is right to a unit of
+/// A wave of 1e-3 on an offset of 1. A mean near 1 is right to a unit of
 /// 2^-23, so a variance (from 2e-8 up) is right to that over the standard deviation.
 #[test]
 fn a_small_variance_on_a_large_offset_survives() {
