@@ -41,7 +41,7 @@ impl EnergyMeter {
         Self { strips: vec![0.0; strips(ny).count()] }
     }
 
-    /// The energy of `wave`, strip after strip.
+    /// The energy of `wave`, strip after strip, in units of u^2 length^2/time^2.
     pub fn measure<T: Real>(&mut self, wave: &Wave<T>, workers: &Workers) -> f64 {
         let (grid, medium) = (wave.grid(), wave.medium());
         let terms = Terms {
@@ -86,8 +86,9 @@ impl Terms {
             sum += self.ends(here, south, weight);
         }
         for (sums, weight) in [(whole, 1.0), (part, 0.5)] {
-            let [moving, slopes, bent] = sums.totals();
-            sum += weight * (self.kinetic * moving + self.along_x * bent) + self.along_y * slopes;
+            let [kinetic, along_y, along_x] = sums.totals();
+            sum +=
+                weight * (self.kinetic * kinetic + self.along_x * along_x) + self.along_y * along_y;
         }
         sum
     }

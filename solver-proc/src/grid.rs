@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// A rectangular grid of nodes.
+/// A rectangular grid of cells.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grid {
     /// Cells along x, the fast axis.

@@ -16,7 +16,7 @@ use crate::room::NoMemory;
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Longest header that is read: far beyond what rank 3 needs.
 const HEADER_BYTES_MAX: usize = 1 << 16;
-/// Most values: those of 1024 fields of the largest size.
+/// Most values: those of 1024 fields of 16384 x 16384 cells.
 const VALUES_MAX: usize = 1 << 38;
 
 /// An array as it was stored.

@@ -229,6 +229,9 @@ impl Feeds {
     }
 
     /// Sets the signals of step `step`, one for each source in their order.
+    ///
+    /// # Panics
+    /// There is no room for so many steps.
     pub fn set(&mut self, step: usize, signals: impl Iterator<Item = f64>) {
         let slots = &mut self.signals[step * self.sources..][..self.sources];
         for (slot, signal) in slots.iter_mut().zip(signals) {

@@ -21,7 +21,7 @@ use crate::stencil::{Rows, Scheme, TALL, TallRows};
 use crate::wave::Kernel;
 use crate::workers::{STRIPS_MAX, Workers};
 
-/// Most steps in a tile: beyond it the rows computed twice cost more than the memory that is saved.
+/// Most steps in a tile that [`Tiling::Auto`] takes: beyond it the rows computed twice cost more than the memory that is saved.
 const DEPTH_MAX: usize = 32;
 /// Bytes that stay in the cache while they are in use: half of the private one (L2) of the smallest processor we care about.
 const CACHE_BYTES: usize = 1 << 20;
@@ -36,7 +36,7 @@ pub enum Tiling {
     /// As many as fit the cache, at most what is asked for in one call; on one thread, one where the whole field fits it.
     #[default]
     Auto,
-    /// This many, if the field is large enough for it.
+    /// This many, at most what is asked for in one call; one where a side has fewer than three cells.
     Depth(usize),
 }
 

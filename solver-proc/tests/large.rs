@@ -22,8 +22,8 @@ fn naive_energy<T: Real>(u: &[T], old: &[T], dt: f64) -> f64 {
     let cell = |i: usize| {
         let (east, south) = (i / SIDE * SIDE + (i + 1) % SIDE, (i + SIDE) % CELLS);
         let slope = |level: &[T], there: usize| level[there].to_f64() - level[i].to_f64();
-        let bent = slope(u, east) * slope(old, east) + slope(u, south) * slope(old, south);
-        ((u[i].to_f64() - old[i].to_f64()) / dt).powi(2) + bent
+        let slopes = slope(u, east) * slope(old, east) + slope(u, south) * slope(old, south);
+        ((u[i].to_f64() - old[i].to_f64()) / dt).powi(2) + slopes
     };
     0.5 * (0..CELLS).map(cell).sum::<f64>()
 }

@@ -1,4 +1,4 @@
-//! A tick allocates nothing, whatever it computes and on however many threads: counted by the allocator.
+//! A tick allocates nothing, whatever it computes, on one thread or from inside of its pool: counted by the allocator.
 //!
 //! One test, for it counts what the whole process asks for.
 
@@ -27,8 +27,8 @@ fn allocations(work: impl FnOnce()) -> u64 {
     counting::allocations() - before
 }
 
-/// Ticks from inside of the engine's pool, as the kernel makes them, and from outside, where rayon's queue of jobs
-/// takes a block every 63.
+/// Ticks from inside of the engine's pool, and from outside, as the kernel makes them, where with several threads rayon's
+/// queue of jobs takes a block every 63.
 fn check_engine(topology: &Topology, pool: &Arc<ThreadPool>) {
     let threads = pool.current_num_threads();
     let mut engine = Engine::new(topology, Arc::clone(pool)).unwrap();

@@ -147,8 +147,8 @@ mod tests {
         2.0 * f64::hypot(sine, cosine) / ticks as f64
     }
 
-    /// The closed form of the head of this file, from a tenth of the band to ten times it, and for a band at a thousandth
-    /// of the rate.
+    /// The closed form of the head of this file, from a tenth of its lower edge to twice its upper one, and for a band at a
+    /// thousandth of the rate.
     #[test]
     fn the_gain_is_that_of_the_formula() {
         for (low, high, ticks) in [(0.05, 0.1, 1000), (0.08, 0.4, 500), (0.0005, 0.004, 20_000)] {

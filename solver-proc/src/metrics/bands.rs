@@ -45,7 +45,8 @@ impl Bands {
     /// The bands of a swarm file, slowest first; `tick_seconds` is the field time of a tick.
     ///
     /// # Errors
-    /// A band that does not lie between zero and half of the tick rate, or a parameter that has no meaning.
+    /// A band that begins below a millionth of the tick rate, is no wider than nothing or does not end below half of
+    /// that rate; or a parameter that has no meaning.
     pub fn new(
         nx: usize,
         ny: usize,

@@ -8,10 +8,10 @@
 
 use super::bits::Bits;
 
-/// Most levels of a pyramid: boxes of 1 to 65536 cells.
+/// Most levels of a pyramid: boxes with sides of 1 to 65536 cells.
 pub const LEVELS_MAX: usize = 17;
 
-/// Box sizes in a fit: 2^first to 2^last cells.
+/// Box sizes in a fit: sides of 2^first to 2^last cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoxRange {
     /// Exponent of the smallest size.
@@ -32,7 +32,7 @@ impl BoxRange {
 /// Boxes that contain a cell of the set, and the line through their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoxFit {
-    /// Boxes of 2^k cells, k from 0; up to the largest size of the fit.
+    /// Boxes of 2^k x 2^k cells, k from 0; up to the largest size of the fit.
     pub counts: [u64; LEVELS_MAX],
     /// Sizes of the fit; `None` if the range has none.
     pub range: Option<BoxRange>,
@@ -179,7 +179,7 @@ impl Pyramid {
     }
 }
 
-/// The boxes of 2^level cells, in rows of words. Up to 64 cells a box is a bit that stays where its first cell is; above
+/// The boxes of 2^level x 2^level cells, in rows of words. Up to sides of 64 cells a box is a bit that stays where its first cell is; above
 /// that it is a word, and a row begins with as many as it needs.
 struct Boxes<'a> {
     level: u32,

@@ -238,12 +238,18 @@ impl Meter {
     }
 
     /// Takes the field of a tick into the memory; see [`Memory::remember`].
+    ///
+    /// # Panics
+    /// May panic unless `u` has one value for each cell.
     pub fn remember(&mut self, u: &[f32], workers: &Workers) -> f32 {
         self.memory.remember(u, workers)
     }
 
     /// Looks at the field of a tick before [`Meter::measure`]: finds its threshold and counts its
     /// boxes. Returns its largest magnitude, not finite if any cell is not.
+    ///
+    /// # Panics
+    /// May panic unless `u` has one value for each cell.
     pub fn survey(&mut self, u: &[f32], workers: &Workers) -> f32 {
         let peak;
         [self.theta, peak] = self.selector.select(u, self.threshold, &mut self.bits, workers);
@@ -257,6 +263,9 @@ impl Meter {
     }
 
     /// Takes the field that was surveyed into the memory and measures it, in one sweep.
+    ///
+    /// # Panics
+    /// `u` has fewer values than there are cells.
     pub fn measure(&mut self, u: &[f32], workers: &Workers) -> Summary {
         if self.index.gain() == Gain::Envelope {
             // Its windows reach into rows below, whose envelopes must be new.
@@ -267,6 +276,9 @@ impl Meter {
     }
 
     /// Measures the field `u`, which was remembered last.
+    ///
+    /// # Panics
+    /// `u` has fewer values than there are cells.
     pub fn evaluate(&mut self, u: &[f32], workers: &Workers) -> Summary {
         self.survey(u, workers);
         self.fill_outputs(u, false, workers)

@@ -71,6 +71,8 @@ pub(super) fn run(args: &Args, links: &mut Links) -> Result<(), KernelError> {
     Ok(())
 }
 
+/// Ticks at its pace, and admits what agents say in between, until it is told to stop. At the limit of ticks it says that it
+/// has finished, and goes on admitting.
 fn tick_until_told(
     topology: &Topology,
     engine: &mut Engine,

@@ -1,4 +1,4 @@
-//! Which crate may depend on which: the list in ARCHITECTURE.md, kept.
+//! Which crate may depend on which: this list.
 
 use std::path::Path;
 
@@ -73,7 +73,7 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
                 || EDGES.iter().any(|(f, _)| f.ends_with(&dependency));
             if ours && !allowed.contains(&dependency.as_str()) {
                 findings.push(format!(
-                    "{folder} depends on {dependency}, which ARCHITECTURE.md does not allow"
+                    "{folder} depends on {dependency}, which the list in tools/xtask/src/edges.rs does not allow"
                 ));
             }
         }
