@@ -2,14 +2,15 @@
 //!
 //! Definitions are those of SCIENCE.md (The complexity index); each file names its own. What is where:
 //! [`memory`] keeps what a cell remembers from tick to tick, [`threshold`] finds the set whose
-//! dimension [`boxes`] counts on the words of [`bits`], [`window`] has means and variances over
-//! windows, [`index`] multiplies it all together, [`meter`] runs them over a field. [`bands`] does so band by
-//! band, gated; [`spectrum`] has the structure factor.
+//! dimension [`boxes`] counts on the words of [`bits`], [`dimension`] lays it between the tiles, [`window`] has
+//! means and variances over windows, [`index`] multiplies it all together, [`meter`] runs them over a field.
+//! [`bands`] does so band by band, gated; [`spectrum`] has the structure factor.
 
 mod bandpass;
 pub mod bands;
 pub mod bits;
 pub mod boxes;
+pub mod dimension;
 pub mod index;
 pub mod memory;
 pub mod meter;

@@ -12,7 +12,8 @@ use thiserror::Error;
 
 use super::bits::Bits;
 use super::boxes::{BoxRange, Pyramid};
-use super::index::{DimensionMap, Index, Weights};
+use super::dimension::{DimensionMap, Weights};
+use super::index::Index;
 use super::memory::{Memory, State, Step};
 use super::sweep::{BLOCK, Lanes, SUMMED_MAX, fma, summed};
 use super::threshold::{Selector, Threshold, ThresholdError};
