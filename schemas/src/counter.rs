@@ -56,7 +56,7 @@ counters! {
     GateWaits = 12, "gate_waits", "waits", "Commits that waited for a lossless recorder";
     GateWaitNs = 13, "gate_wait_ns", "ns", "Time spent waiting for a lossless recorder";
     GateTimeouts = 14, "gate_timeouts", "waits", "Waits for a lossless recorder given up";
-    Diverged = 15, "diverged", "resets", "Times the field was reset after NaN or an infinity";
+    Diverged = 15, "diverged", "resets", "Times the field was reset: NaN, infinity, or beyond 1e12";
     SourceGaps = 16, "source_gaps", "samples", "Driving samples that were missing and interpolated";
     ThresholdCrossings = 17, "threshold_crossings", "crossings", "Times a watched value crossed its threshold";
 }
