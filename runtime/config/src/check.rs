@@ -72,6 +72,8 @@ impl Merged {
     }
 }
 
+/// Least share of the tick rate that the filters of bands resolve.
+pub const BAND_SHARE_MIN: f64 = 1e-6;
 /// SQLite's largest row, less what else is in one.
 const FRAME_BYTES_MAX: u64 = 999_000_000;
 
@@ -116,6 +118,12 @@ fn band(name: &str, band: &BandSection, config: &SwarmConfig, merged: &mut Merge
     }
     // The rate of a recording is not known here: the kernel checks the band again.
     let limit_hz = config.tick.rate_hz / 2.0;
+    if low_hz < BAND_SHARE_MIN * config.tick.rate_hz {
+        let rate = config.tick.rate_hz;
+        let message = format!("{low_hz} Hz is below a millionth of the tick rate, {rate} Hz");
+        let help = "raise the band, or lower tick.rate_hz".to_owned();
+        merged.refuse_key(&key("low_hz"), message, Some(help));
+    }
     if limit_hz > 0.0 && high_hz >= limit_hz {
         let message = format!("{high_hz} Hz is not below half of the tick rate, {limit_hz} Hz");
         let help = "lower the band, or raise tick.rate_hz".to_owned();

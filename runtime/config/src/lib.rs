@@ -44,6 +44,8 @@ mod schema;
 pub use schema::{AGENTS_MAX, CELLS_MAX, FIELDS, SIDE_MAX};
 
 mod check;
+pub use check::BAND_SHARE_MIN;
+
 mod column;
 mod demo;
 mod lattice;

@@ -152,12 +152,20 @@ fn locate(source: &Source, working: &Path, merged: &mut Merged) -> Option<PathBu
     if path.is_dir() {
         path.push(FILE_NAME);
     }
+    let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
     if path.is_file() {
-        return Some(path);
+        // However the folder is spelled, it is the one that one can change into.
+        return Some(match (folder, path.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            _ => path,
+        });
     }
+    let reason = match path.is_dir() || !working.join(given).is_dir() {
+        true => "there is no such swarm file".to_owned(),
+        false => format!("the folder has no {FILE_NAME}"),
+    };
     let help = Some("`runtime up` without -f needs no file".into());
-    let key = given.display().to_string();
-    merged.refuse(&flag(None), &key, "there is no such swarm file".into(), help);
+    merged.refuse(&flag(None), &given.display().to_string(), reason, help);
     None
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     UpTo(f64),
     /// 0, or a finite number in `min..=max`.
     ZeroOr(f64, f64),
+    /// A finite number in `min..=max`, above 0.
+    Within(f64, f64),
     /// Any text that is not empty.
     Text,
     /// Text with a grammar; a bare number counts as text.
@@ -127,11 +129,16 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { name: "agent", named: true, keys: AGENT },
 ];
 
+/// Lengths, and speeds: their squares, and those of their quotients, are numbers.
+const LENGTH: Kind = Kind::Within(1e-30, 1e30);
+/// What fields are measured in: its square is one of single precision.
+const SCALE: Kind = Kind::Within(1e-12, 1e12);
+
 const FIELD: &[Key] = &[
     key("size", Kind::Pair(&SIDE), "cells along x and y, each from 1 to 32768, such as [256, 256]"),
-    key("spacing", Kind::Pair(&Kind::Positive), "dx and dy, both above 0, such as [1.0, 1.0]"),
-    key("wave_speed", Kind::Positive, "a speed above 0 in length units per time unit"),
-    key("dt", Kind::Auto(&Kind::Positive), "\"auto\", or a time step above 0"),
+    key("spacing", Kind::Pair(&LENGTH), "dx and dy, both above 0, such as [1.0, 1.0]"),
+    key("wave_speed", LENGTH, "a speed from 1e-30 to 1e30 in length units per time unit"),
+    key("dt", Kind::Auto(&Kind::Within(1e-100, 1e100)), "\"auto\", or a time step above 0"),
     key("damping", Kind::UpTo(1e6), "a rate from 0 in 1 per time unit"),
     key(
         "boundary",
@@ -147,7 +154,7 @@ const FIELD: &[Key] = &[
     ),
     key("feedback_strength", Kind::Finite, "a finite number in 1 per time unit squared"),
     key("feedback_threshold", Kind::Finite, "a finite number in units of u"),
-    key("feedback_limit", Kind::Positive, "a number above 0 in units of u"),
+    key("feedback_limit", Kind::Within(1e-30, 1e30), "a number from 1e-30 to 1e30 in units of u"),
     key("backend", Kind::Word(&["auto", "cpu", "gpu"]), "auto, cpu or gpu"),
     key(
         "publish",
@@ -168,22 +175,22 @@ const TICK: &[Key] = &[
 ];
 
 const METRICS: &[Key] = &[
-    key("alpha", Kind::Finite, "a finite number"),
-    key("d_exponent", Kind::Finite, "a finite number"),
-    key("tau0", Kind::Positive, "field seconds above 0"),
+    key("alpha", Kind::UpTo(1e12), "a number from 0 to 1e12"),
+    key("d_exponent", Kind::UpTo(64.0), "a number from 0 to 64"),
+    key("tau0", Kind::Within(1e-30, 1e30), "field seconds from 1e-30 to 1e30"),
     key("threshold", THRESHOLD, "a number from 0, or a quantile such as \"q:0.75\""),
     key("box_min", Kind::Int(1, SIDE_MAX as u64), "cells, at least 1"),
     key("box_max", Kind::Auto(&SIDE), "\"auto\", or cells above box_min"),
     key("tile", Kind::Pow2(4, SIDE_MAX as u64), "a power of two from 4 cells"),
     key("window", Kind::Odd(1, 1023), "an odd number of cells up to 1023"),
-    key("a_ref", Kind::Positive, "a number above 0"),
-    key("s0", Kind::Positive, "a standard deviation above 0"),
+    key("a_ref", SCALE, "a number from 1e-12 to 1e12"),
+    key("s0", SCALE, "a standard deviation from 1e-12 to 1e12"),
     key("gain", Kind::Word(&["rms", "abs", "envelope"]), "rms, abs or envelope"),
     key("coherence", Kind::Word(&["bounded", "raw"]), "bounded or raw"),
-    key("coherence_eps", Kind::Positive, "a number above 0"),
+    key("coherence_eps", Kind::Within(1e-30, 1e12), "a number from 1e-30 to 1e12"),
     key("dwell", Kind::Word(&["leaky", "sojourn"]), "leaky or sojourn"),
     key("dwell_lambda", Kind::Positive, "ticks above 0"),
-    key("dwell_a0", Kind::Positive, "a number above 0"),
+    key("dwell_a0", SCALE, "a number from 1e-12 to 1e12"),
     key("dwell_s_min", Kind::UpTo(1.0), "a similarity from 0 to 1"),
     key("dwell_theta", Kind::UpTo(f64::MAX), "a number from 0"),
     key("envelope_ticks", Kind::Positive, "ticks above 0"),

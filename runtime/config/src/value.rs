@@ -121,11 +121,15 @@ fn scalar(kind: &Kind, value: &DeValue<'_>) -> Scalar {
             DeValue::Integer(digits) => whole(kind, digits, *min, *max),
             _ => Err(wrong("a whole number")),
         },
-        Kind::Finite | Kind::Positive | Kind::UpTo(_) | Kind::ZeroOr(..) => match value {
-            DeValue::Integer(digits) => number(kind, digits.as_str().parse().ok(), digits.as_str()),
-            DeValue::Float(digits) => number(kind, float(digits), digits.as_str()),
-            _ => Err(wrong("a number")),
-        },
+        Kind::Finite | Kind::Positive | Kind::UpTo(_) | Kind::ZeroOr(..) | Kind::Within(..) => {
+            match value {
+                DeValue::Integer(digits) => {
+                    number(kind, digits.as_str().parse().ok(), digits.as_str())
+                }
+                DeValue::Float(digits) => number(kind, float(digits), digits.as_str()),
+                _ => Err(wrong("a number")),
+            }
+        }
         Kind::Text => match value {
             DeValue::String(text) if text.trim().is_empty() => {
                 Err(("the text is empty".into(), None))
@@ -185,13 +189,17 @@ fn number(kind: &Kind, value: Option<f64>, text: &str) -> Scalar {
         return Err((format!("{text} is not a finite number"), None));
     };
     match kind {
-        Kind::Positive if value <= 0.0 => Err((format!("{text} is not above 0"), None)),
+        Kind::Positive | Kind::Within(..) if value <= 0.0 => {
+            Err((format!("{text} is not above 0"), None))
+        }
         Kind::UpTo(_) | Kind::ZeroOr(..) if value < 0.0 => {
             Err((format!("{text} is below 0"), None))
         }
+        Kind::Within(min, _) if value < *min => Err((format!("{text} is below {min:e}"), None)),
         Kind::ZeroOr(min, _) if value > 0.0 && value < *min => {
             Err((format!("{text} is neither 0 nor at least {min}"), None))
         }
+        Kind::Within(_, max) if value > *max => Err((format!("{text} is above {max:e}"), None)),
         Kind::UpTo(max) | Kind::ZeroOr(_, max) if value > *max => {
             Err((format!("{text} is above {max}"), None))
         }

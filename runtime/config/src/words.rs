@@ -115,20 +115,23 @@ pub fn parse_cpus(text: &str) -> Result<CpuSpec, String> {
 pub enum ThresholdSpec {
     /// This value.
     Value(f64),
-    /// This quantile of |u|, inside 0..1.
+    /// This quantile of |u|, from 0 to 1.
     Quantile(f64),
 }
 
-/// Parses a number or `q:P`.
+/// Parses a number of single precision or `q:P`.
 pub fn parse_threshold(text: &str) -> Result<ThresholdSpec, String> {
     let number = |word: &str| word.parse::<f64>().ok().filter(|value| value.is_finite());
     if let Some(quantile) = text.strip_prefix("q:") {
         return match number(quantile) {
-            Some(p) if p > 0.0 && p < 1.0 => Ok(ThresholdSpec::Quantile(p)),
-            _ => Err(format!("`{quantile}` is not a quantile between 0 and 1")),
+            Some(p) if (0.0..=1.0).contains(&p) => Ok(ThresholdSpec::Quantile(p)),
+            _ => Err(format!("`{quantile}` is not a quantile from 0 to 1")),
         };
     }
     match number(text) {
+        Some(value) if value > f64::from(f32::MAX) => {
+            Err(format!("{value} is beyond single precision"))
+        }
         Some(value) if value >= 0.0 => Ok(ThresholdSpec::Value(value)),
         Some(value) => Err(format!("{value} is below 0, but |u| never is")),
         None => Err(format!("`{text}` is neither a number nor q:P")),

@@ -86,7 +86,7 @@ fn values_of_the_wrong_type_or_outside_their_range() {
         (
             "[field]\nwave_speed = -1",
             "2:14: field.wave_speed: -1 is not above 0; \
-             a speed above 0 in length units per time unit"
+             a speed from 1e-30 to 1e30 in length units per time unit"
                 .into(),
         ),
         (
@@ -95,7 +95,7 @@ fn values_of_the_wrong_type_or_outside_their_range() {
         ),
         (
             "[metrics]\nalpha = 1e999",
-            "2:9: metrics.alpha: 1e999 is not a finite number; a finite number".into(),
+            "2:9: metrics.alpha: 1e999 is not a finite number; a number from 0 to 1e12".into(),
         ),
         (
             "[field]\nboundary = \"absorbent\"",
@@ -145,6 +145,32 @@ fn values_of_the_wrong_type_or_outside_their_range() {
                 .into(),
         ),
         ("[metrics]\nwindow = 8", "2:10: metrics.window: 8 is even; did you mean `9`?".into()),
+        (
+            "[metrics]\na_ref = 1e-40",
+            "2:9: metrics.a_ref: 1e-40 is below 1e-12; a number from 1e-12 to 1e12".into(),
+        ),
+        (
+            "[metrics]\nalpha = 1e39",
+            "2:9: metrics.alpha: 1e39 is above 1000000000000; a number from 0 to 1e12".into(),
+        ),
+        (
+            "[metrics]\nd_exponent = -0.5",
+            "2:14: metrics.d_exponent: -0.5 is below 0; a number from 0 to 64".into(),
+        ),
+        (
+            "[field]\nwave_speed = 1e-170",
+            "2:14: field.wave_speed: 1e-170 is below 1e-30; \
+             a speed from 1e-30 to 1e30 in length units per time unit".into(),
+        ),
+        (
+            "[band.x]\nlow_hz = 1e-9\nhigh_hz = 1.0",
+            "2:10: band.x.low_hz: 0.000000001 Hz is below a millionth of the tick rate, 100 Hz; \
+             raise the band, or lower tick.rate_hz".into(),
+        ),
+        (
+            "[metrics]\nthreshold = 1e39",
+            "2:13: metrics.threshold: `1e39` is beyond single precision; a number from 0, or a quantile such as \"q:0.75\"".into(),
+        ),
         (
             "[metrics]\nthreshold = \"q:2\"",
             "2:13: metrics.threshold: `2` is not a quantile between 0 and 1; \

@@ -4,11 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rsw_schemas::exit;
+
+use crate::view::error::CliError;
 
 /// Agents coordinate through one shared field: launch, watch, record and query a swarm.
 #[derive(Debug, Parser)]
-#[command(name = "runtime", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "runtime", version, about, after_help = AFTER_HELP, max_term_width = 100, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -62,10 +66,10 @@ pub(crate) struct Global {
     /// Says nothing but errors
     #[arg(short, long, global = true, env = "RSW_QUIET", value_parser = FalseyValueParser::new())]
     pub(crate) quiet: bool,
-    /// Says more
+    /// Says more, with `version`
     #[arg(short, long, global = true, env = "RSW_VERBOSE", value_parser = FalseyValueParser::new())]
     pub(crate) verbose: bool,
-    /// Seconds to wait for an answer
+    /// Seconds to wait for the swarm to answer
     #[arg(long, global = true, default_value_t = 10.0, env = "RSW_TIMEOUT", value_name = "S", value_parser = seconds)]
     pub(crate) timeout: f64,
 }
@@ -262,10 +266,10 @@ pub(crate) struct Tail {
     /// Where to begin: latest, oldest or a sequence [default: the last N events]
     #[arg(long, value_name = "SEQ")]
     pub(crate) from: Option<String>,
-    /// How many events [default: 20, or no end with --follow]
+    /// How many events [default: 20; all with --from, no end with --follow]
     #[arg(short = 'n', long)]
     pub(crate) lines: Option<u64>,
-    /// Only these kinds
+    /// Only this kind; may be repeated
     #[arg(long, value_name = "KIND")]
     pub(crate) kind: Vec<String>,
 }
@@ -336,17 +340,60 @@ pub(crate) struct Man {
     pub(crate) dir: PathBuf,
 }
 
-/// The words of the command line, with `-f` after `logs` or `tail` read as `--follow`: before the verb it is
+/// The words of the command line, with `-f` after `logs` or `events tail` read as `-F`, `--follow`: before the verb it is
 /// `--file`, as with other tools of this kind, and clap cannot tell the two places apart.
 pub(crate) fn words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut follows = false;
-    let mut events = false;
-    let each = words.map(|word| {
-        follows |= word == "logs" || (events && word == "tail");
-        events |= word == "events";
-        if follows && word == "-f" { OsString::from("--follow") } else { word }
-    });
-    each.collect()
+    let mut words: Vec<OsString> = words.collect();
+    let text = |word: Option<&OsString>| word.and_then(|word| word.to_str()).map(str::to_owned);
+    let Some(mut at) = next_verb(&words, 1) else { return words };
+    if text(words.get(at)).as_deref() == Some("events") {
+        let Some(tail) = next_verb(&words, at + 1) else { return words };
+        at = tail;
+    }
+    if !matches!(text(words.get(at)).as_deref(), Some("logs" | "tail")) {
+        return words;
+    }
+    for word in words[at + 1..].iter_mut().take_while(|word| *word != "--") {
+        let cluster = word.to_str().and_then(|word| word.strip_prefix('-'));
+        if let Some(flags) = cluster.and_then(|flags| flags.strip_prefix('f')) {
+            *word = format!("-F{flags}").into();
+        }
+    }
+    words
+}
+
+/// Where the first word from `at` on is that is neither a flag of every verb nor its value.
+fn next_verb(words: &[OsString], mut at: usize) -> Option<usize> {
+    const VALUED: [&str; 7] = ["-f", "--file", "-p", "--project", "--set", "--color", "--timeout"];
+    while let Some(word) = words.get(at).map(|word| word.to_string_lossy()) {
+        match &*word {
+            "--" => return None,
+            flag if VALUED.contains(&flag) => at += 2,
+            flag if flag.starts_with('-') => at += 1,
+            _ => return Some(at),
+        }
+    }
+    None
+}
+
+/// What is wrong with the words, without the usage below it: everything that is named, and any advice as the hint.
+pub(crate) fn usage(error: &clap::Error) -> CliError {
+    let text = error.to_string();
+    let told = text.split("\n\nUsage:").next().unwrap_or_default();
+    let told = told.split("\n\nFor more information").next().unwrap_or_default();
+    let lines = told.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (tips, said): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with("tip:"));
+    let message = match error.kind() {
+        // Clap shows the help of the verb instead of saying so.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a verb is missing".to_owned(),
+        _ => said.join(" ").trim_start_matches("error: ").to_owned(),
+    };
+    let tips: Vec<&str> = tips.iter().map(|tip| tip.trim_start_matches("tip: ")).collect();
+    let hint = match tips.is_empty() {
+        true => "runtime --help lists every verb, runtime VERB --help its flags".to_owned(),
+        false => tips.join("; "),
+    };
+    CliError::new(exit::USAGE, "usage", message).hint(hint)
 }
 
 impl Global {
@@ -379,6 +426,23 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_usage_name_their_object_and_the_way_out() {
+        let told = |line: &str| {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err("a mistake");
+            usage(&error).to_json()["error"].clone()
+        };
+        let missing = told("runtime completions");
+        assert_eq!(
+            missing["message"],
+            "the following required arguments were not provided: <SHELL>"
+        );
+        let typo = told("runtime statsu");
+        assert!(typo["message"].as_str().unwrap().contains("'statsu'"), "{typo}");
+        assert!(typo["hint"].as_str().unwrap().contains("'status'"), "{typo}");
+        assert_eq!(told("runtime events")["message"], "a verb is missing");
+    }
+
+    #[test]
     fn the_definition_holds_together() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
@@ -391,6 +455,14 @@ mod tests {
         assert!(matches!(cli.verb, Verb::Logs(Logs { follow: true, .. })));
         let cli = parse("runtime -f a.toml events tail -f");
         assert!(matches!(cli.verb, Verb::Events(Events::Tail(Tail { follow: true, .. }))));
+        let cli = parse("runtime --set a=1 logs -fn 5");
+        assert!(matches!(cli.verb, Verb::Logs(Logs { follow: true, lines: 5, .. })));
+        assert_eq!(parse("runtime -p logs -f x ps").global.file, Some("x".into()));
+        assert_eq!(parse("runtime -q events -p tail tail -f").global.project, Some("tail".into()));
+        let Verb::Run(run) = parse("runtime run -- echo logs -f kernel").verb else { panic!() };
+        assert_eq!(run.command, ["echo", "logs", "-f", "kernel"]);
+        let Verb::Run(run) = parse("runtime run events tail -f").verb else { panic!() };
+        assert_eq!(run.command, ["events", "tail", "-f"]);
         assert_eq!(parse("runtime up -f a.toml").global.file, Some("a.toml".into()));
         assert!(matches!(
             parse("runtime counters --over 0").verb,

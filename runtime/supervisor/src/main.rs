@@ -27,7 +27,6 @@ use clap::Parser;
 use cli::Cli;
 use commands::Context;
 use rsw_schemas::exit;
-use view::error::CliError;
 
 fn main() -> ExitCode {
     let words = cli::words(std::env::args_os());
@@ -35,11 +34,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) if json && error.use_stderr() => {
-            let text = error.to_string();
-            let message = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
-            let error = CliError::new(exit::USAGE, "usage", message)
-                .hint("runtime --help lists every verb");
-            let _ = writeln!(std::io::stderr(), "{}", error.to_json());
+            let _ = writeln!(std::io::stderr(), "{}", cli::usage(&error).to_json());
             return ExitCode::from(exit::USAGE);
         }
         Err(error) => error.exit(),

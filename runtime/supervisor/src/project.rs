@@ -34,12 +34,32 @@ impl Project {
         } else {
             run_dir.join("loans")
         };
-        let state_base = std::env::var_os("XDG_STATE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")))
+        // Empty is unset, and relative to nothing.
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let state_base = absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
             .unwrap_or_else(|| run_base.clone());
         let log_dir = state_base.join("rsw").join(&id);
         Self { name: name.to_owned(), folder: folder.to_owned(), run_dir, loan_dir, log_dir }
+    }
+
+    /// The swarms that run in a folder, by whatever name. One of a long name, or beyond ASCII, is not found this way.
+    pub(crate) fn running_in(folder: &Path) -> Vec<Self> {
+        let named = |run_dir: PathBuf| {
+            let (name, _) = run_dir.file_name()?.to_str()?.rsplit_once('-')?;
+            Some(Self::new(name, folder))
+        };
+        let found = place::of_folder(folder).into_iter().filter_map(named);
+        found.filter(|project| project.control_path().exists()).collect()
+    }
+
+    /// Where else one might look, if this does not run.
+    pub(crate) fn neighbours_hint(&self) -> Option<String> {
+        let mut others = Self::running_in(&self.folder);
+        others.retain(|other| other.name != self.name);
+        let flags: Vec<String> = others.iter().map(|other| format!("-p {}", other.name)).collect();
+        (!flags.is_empty())
+            .then(|| format!("another swarm runs in this folder: {}", flags.join(", ")))
     }
 
     /// Held by the supervisor for as long as it lives.

@@ -6,15 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use rsw_config::{Auto, BandSection, MetricsSection};
+use rsw_config::{Auto, BAND_SHARE_MIN, BandSection, MetricsSection};
 
 use super::bandpass::BandPass;
 use super::meter::{Kept, Meter, MetricsError};
 use crate::cells::Cells;
 use crate::workers::Workers;
-
-/// Least share of the tick rate that the filters resolve.
-const SHARE_MIN: f64 = 1e-6;
 
 /// Measures fields of one size, band by band.
 pub struct Bands {
@@ -60,7 +57,7 @@ impl Bands {
         });
         let band = |(name, section): (&String, &BandSection)| {
             let [low, high] = [section.low_hz, section.high_hz].map(|hz| hz * tick_seconds);
-            if !(low >= SHARE_MIN && low < high && high < 0.5) {
+            if !(low >= BAND_SHARE_MIN && low < high && high < 0.5) {
                 return Err(MetricsError::Band {
                     name: name.clone(),
                     low_hz: section.low_hz,

@@ -559,33 +559,27 @@ fn ranges(nx: usize, ny: usize, section: &MetricsSection) -> (Option<BoxRange>, 
 }
 
 fn check(section: &MetricsSection, tick_seconds: f64) -> Result<(), MetricsError> {
-    let positive = [
-        ("tau0", section.tau0),
-        ("a_ref", section.a_ref),
-        ("s0", section.s0),
-        ("coherence_eps", section.coherence_eps),
-        ("dwell_lambda", section.dwell_lambda),
-        ("dwell_a0", section.dwell_a0),
-        ("envelope_ticks", section.envelope_ticks),
-        ("tick_seconds", tick_seconds),
+    // As the swarm file has them: what is beyond is no number in single precision.
+    let positive = (f64::MIN_POSITIVE..=f64::MAX, "positive and finite");
+    let scale = (1e-12..=1e12, "from 1e-12 to 1e12");
+    let numbers = [
+        ("tau0", section.tau0, (1e-30..=1e30, "from 1e-30 to 1e30")),
+        ("a_ref", section.a_ref, scale.clone()),
+        ("s0", section.s0, scale.clone()),
+        ("coherence_eps", section.coherence_eps, (1e-30..=1e12, "from 1e-30 to 1e12")),
+        ("dwell_lambda", section.dwell_lambda, positive.clone()),
+        ("dwell_a0", section.dwell_a0, scale),
+        ("envelope_ticks", section.envelope_ticks, positive.clone()),
+        ("tick_seconds", tick_seconds, positive),
+        ("alpha", section.alpha, (0.0..=1e12, "from 0 to 1e12")),
+        ("d_exponent", section.d_exponent, (0.0..=64.0, "from 0 to 64")),
+        ("dwell_s_min", section.dwell_s_min, (0.0..=f64::MAX, "zero or positive, and finite")),
+        ("dwell_theta", section.dwell_theta, (0.0..=f64::MAX, "zero or positive, and finite")),
     ];
-    if let Some((key, value)) = positive.into_iter().find(|(_, v)| !(*v > 0.0 && v.is_finite())) {
-        return Err(MetricsError::Number { key, value, range: "positive and finite" });
-    }
-    if section.coherence_eps < 1e-30 {
-        let (key, value) = ("coherence_eps", section.coherence_eps);
-        return Err(MetricsError::Number { key, value, range: "at least 1e-30" });
-    }
-    let not_negative = [
-        ("alpha", section.alpha),
-        ("d_exponent", section.d_exponent),
-        ("dwell_s_min", section.dwell_s_min),
-        ("dwell_theta", section.dwell_theta),
-    ];
-    if let Some((key, value)) =
-        not_negative.into_iter().find(|(_, v)| !(*v >= 0.0 && v.is_finite()))
-    {
-        return Err(MetricsError::Number { key, value, range: "zero or positive, and finite" });
+    for (key, value, (usable, range)) in numbers {
+        if !usable.contains(&value) {
+            return Err(MetricsError::Number { key, value, range });
+        }
     }
     let window = section.window;
     if window.is_multiple_of(2) || window > 1023 {

@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 
+use rsw_config::{ThresholdSpec, parse_threshold};
 use thiserror::Error;
 
 use super::bits::{Bits, above, magnitude_bits};
@@ -49,19 +50,11 @@ impl FromStr for Threshold {
     type Err = ThresholdError;
 
     fn from_str(text: &str) -> Result<Self, ThresholdError> {
-        let refused = || ThresholdError(text.to_owned());
-        let number = |text: &str| text.trim().parse::<f64>().map_err(|_| refused());
-        match text.trim().strip_prefix("q:") {
-            Some(share) => {
-                let share = number(share)?;
-                (0.0..=1.0).contains(&share).then_some(Self::Quantile(share)).ok_or_else(refused)
-            }
-            None => {
-                let level = number(text)?;
-                let usable = (0.0..=f64::from(f32::MAX)).contains(&level);
-                // A zero without a sign: a pattern of bits with one is above all magnitudes.
-                usable.then_some(Self::Fixed((level as f32).abs())).ok_or_else(refused)
-            }
+        match parse_threshold(text.trim()) {
+            Ok(ThresholdSpec::Quantile(share)) => Ok(Self::Quantile(share)),
+            // A zero without a sign: a pattern of bits with one is above all magnitudes.
+            Ok(ThresholdSpec::Value(level)) => Ok(Self::Fixed((level as f32).abs())),
+            Err(_) => Err(ThresholdError(text.to_owned())),
         }
     }
 }

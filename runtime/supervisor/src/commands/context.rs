@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rsw_config::{Loaded, Source};
 use rsw_os::OsError;
@@ -43,11 +43,40 @@ impl Context {
         rsw_config::load(source).map_err(CliError::config)
     }
 
-    /// The project of this folder.
+    /// The project of this folder. A configuration with errors is none, unless there is no doubt which swarm of the
+    /// folder is meant: whatever its file says by now, what runs can be looked at and stopped.
     pub(crate) fn project(&self) -> Result<Project, CliError> {
-        let loaded = self.load(|_| {})?;
-        let topology = rsw_config::resolve(&loaded);
-        Ok(Project::new(&topology.project, &topology.folder))
+        let error = match self.load(|_| {}) {
+            Ok(loaded) => {
+                let topology = rsw_config::resolve(&loaded);
+                return Ok(Project::new(&topology.project, &topology.folder));
+            }
+            Err(error) => error,
+        };
+        let Some(folder) = self.folder() else { return Err(error) };
+        let mut running = Project::running_in(&folder);
+        running.retain(|project| {
+            self.global.project.as_ref().is_none_or(|name| *name == project.name)
+        });
+        match <[Project; 1]>::try_from(running) {
+            Ok([project]) => {
+                let name = &project.name;
+                self.note(&format!(
+                    "the configuration has errors, see runtime validate; this is about swarm \"{name}\", which runs"
+                ));
+                Ok(project)
+            }
+            Err(_) => Err(error),
+        }
+    }
+
+    /// The folder of the swarm file, or the working folder, as the configuration would have it.
+    fn folder(&self) -> Option<PathBuf> {
+        let working = std::env::current_dir().ok()?;
+        let Some(file) = &self.global.file else { return Some(working) };
+        let path = working.join(file);
+        let folder = if path.is_dir() { path.as_path() } else { path.parent()? };
+        std::fs::canonicalize(folder).ok()
     }
 
     /// A connection to the running swarm of this folder.
@@ -90,15 +119,22 @@ impl Context {
         }
     }
 
-    /// From here on Ctrl-C ends the program well: that is how one stops watching.
+    /// From here on Ctrl-C ends the program well, and so does a reader that has gone: that is how one stops watching.
     pub(crate) fn end_on_interrupt(&self) -> Result<(), CliError> {
         let mut signals =
             SignalPipe::new(&[Signal::Interrupt, Signal::Terminate]).map_err(os_error)?;
         let watch = move || {
+            let out = std::io::stdout();
             loop {
-                let mut fds = [PollFd::new(signals.as_fd(), Interest::READ)];
+                // Whoever reads may go while there is nothing to print.
+                let nothing = Interest { read: false, write: false };
+                let mut fds = [
+                    PollFd::new(signals.as_fd(), Interest::READ),
+                    PollFd::new(out.as_fd(), nothing),
+                ];
                 let ready = poll(&mut fds, None).is_ok();
-                if !ready || !signals.drain().is_empty() {
+                let unread = fds[1].ready();
+                if !ready || unread.error || unread.hangup || !signals.drain().is_empty() {
                     std::process::exit(i32::from(exit::OK));
                 }
             }

@@ -1,5 +1,7 @@
 //! `runtime down`: asks the supervisor to stop, and waits until it has.
 
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rsw_os::lock::LockFile;
@@ -13,13 +15,21 @@ use crate::project::Project;
 use crate::swarm;
 use crate::view::error::CliError;
 
+/// Held by a recorder for as long as it writes.
+const RECORDING_LOCK: &str = "agentdb.lock";
 /// What stopping may take on top of the grace: the recorder writes everything down.
 const WRITE_DOWN: Duration = Duration::from_secs(270);
 
 pub(super) fn run(context: &Context, args: &Down) -> Result<u8, CliError> {
-    let loaded = context.load(|_| {})?;
-    let topology = rsw_config::resolve(&loaded);
-    let project = Project::new(&topology.project, &topology.folder);
+    // With the recording's folder, which only a configuration without errors tells.
+    let (project, recording) = match args.purge {
+        true => {
+            let topology = rsw_config::resolve(&context.load(|_| {})?);
+            let recording = swarm::recording_dir(&topology);
+            (Project::new(&topology.project, &topology.folder), Some(recording))
+        }
+        false => (context.project()?, None),
+    };
     let mut end = Ok(());
     let stopped = match Client::connect(&project, context.global.timeout()) {
         Ok(client) => {
@@ -49,16 +59,16 @@ pub(super) fn run(context: &Context, args: &Down) -> Result<u8, CliError> {
         }
         Err(error) => return Err(error),
     };
-    if args.purge {
-        purge(&swarm::recording_dir(&topology))?;
-    }
+    let purged = recording.map_or(Ok(false), |dir| purge(&dir))?;
     end?;
     if context.global.json {
-        context
-            .print_json(&json!({"schema": "rsw.down/1", "stopped": stopped, "purged": args.purge}));
+        context.print_json(&json!({"schema": "rsw.down/1", "stopped": stopped, "purged": purged}));
     } else {
         let words = if stopped { "stopped" } else { "did not run" };
         context.note(&format!("swarm \"{}\" {words}", project.name));
+        if !stopped && let Some(hint) = project.neighbours_hint() {
+            context.note(&hint);
+        }
     }
     Ok(exit::OK)
 }
@@ -74,21 +84,35 @@ fn is_gone(project: &Project, deadline: Instant) -> bool {
     true
 }
 
-/// Removes what the recorder made, and the folder if nothing else is in it.
-fn purge(dir: &std::path::Path) -> Result<(), CliError> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with("agentdb.") {
-            std::fs::remove_file(entry.path()).map_err(|error| {
-                CliError::new(
-                    exit::PERMISSION,
-                    "purge",
-                    format!("{}: {error}", entry.path().display()),
-                )
-            })?;
+/// Removes what the recorder made, and the folder if nothing else is in it; returns whether there was anything. What is
+/// being recorded, perhaps by a swarm of another name, stays.
+fn purge(dir: &Path) -> Result<bool, CliError> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"agentdb."))
+    });
+    if files.is_empty() {
+        return Ok(false);
+    }
+    let lock = LockFile::acquire(&dir.join(RECORDING_LOCK)).map_err(swarm::os_error)?;
+    let Some(_lock) = lock else {
+        let words = format!("{} is being recorded: nothing was removed", dir.display());
+        return Err(CliError::new(exit::CONFLICT, "purge", words)
+            .hint("stop the swarm that records there: runtime -p NAME down"));
+    };
+    for path in files {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let words = format!("{}: {error}", path.display());
+                return Err(
+                    CliError::new(exit::PERMISSION, "purge", words).hint("remove it by hand")
+                );
+            }
+            _ => {}
         }
     }
+    let _ = std::fs::remove_file(dir.join(RECORDING_LOCK));
     let _ = std::fs::remove_dir(dir);
-    Ok(())
+    Ok(true)
 }

@@ -52,6 +52,7 @@ pub(super) fn tail(context: &Context, args: &Tail) -> Result<u8, CliError> {
                 // Nothing for a while: perhaps the kernel was replaced, perhaps the swarm is gone.
                 let Ok((newest, now_live)) = context.client().and_then(|client| client.plane())
                 else {
+                    live = false;
                     break;
                 };
                 if newest.generation() != plane.generation() && !ring.ready() {
@@ -63,7 +64,7 @@ pub(super) fn tail(context: &Context, args: &Tail) -> Result<u8, CliError> {
         }
     }
     if !live {
-        context.note("the kernel is gone; these are its last events");
+        context.note("the kernel is gone; these were its last events");
     }
     Ok(exit::OK)
 }
@@ -84,10 +85,20 @@ fn start(args: &Tail, plane: &PlaneReader, lines: u64) -> Result<StartAt, CliErr
     match args.from.as_deref() {
         Some("latest") => Ok(StartAt::Latest),
         Some("oldest") => Ok(StartAt::Oldest),
-        Some(word) => word.parse().map(StartAt::Sequence).map_err(|_| {
-            CliError::new(exit::USAGE, "usage", format!("\"{word}\" is no place in the ring"))
-                .hint("--from takes latest, oldest or a sequence")
-        }),
+        Some(word) => {
+            let sequence = word.parse().map_err(|_| {
+                CliError::new(exit::USAGE, "usage", format!("\"{word}\" is no place in the ring"))
+                    .hint("--from takes latest, oldest or a sequence")
+            })?;
+            let next = plane.ring_cursor();
+            if sequence > next {
+                let words =
+                    format!("no event has sequence {sequence} yet, the next will be {next}");
+                return Err(CliError::new(exit::NOT_FOUND, "not-found", words)
+                    .hint("--from latest --follow shows what comes"));
+            }
+            Ok(StartAt::Sequence(sequence))
+        }
         None if args.follow && args.lines.is_none() => Ok(StartAt::Latest),
         None => {
             let held = plane.ring_cursor().wrapping_sub(plane.header().first_sequence);

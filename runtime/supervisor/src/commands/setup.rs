@@ -17,8 +17,10 @@ use crate::view::table::bytes;
 pub(super) fn validate(context: &Context, args: &Validate) -> Result<u8, CliError> {
     let loaded = context.load(|_| {})?;
     let topology = rsw_config::resolve(&loaded);
-    if args.print_effective {
-        context.print(&rsw_config::effective_toml(&loaded.config, &loaded.origins));
+    let effective =
+        args.print_effective.then(|| rsw_config::effective_toml(&loaded.config, &loaded.origins));
+    if let Some(effective) = effective.as_ref().filter(|_| !context.global.json) {
+        context.print(effective);
         return Ok(exit::OK);
     }
     let plane_bytes = rsw_config::plane_bytes_estimate(&topology);
@@ -34,6 +36,7 @@ pub(super) fn validate(context: &Context, args: &Validate) -> Result<u8, CliErro
             "dt": topology.dt,
             "plane_bytes": plane_bytes.to_string(),
             "notes": loaded.notes,
+            "effective_toml": effective,
         }));
         return Ok(exit::OK);
     }
@@ -92,7 +95,8 @@ pub(super) fn become_program(
     args: &Words,
 ) -> Result<u8, CliError> {
     let program = swarm::beside_us(name)?;
-    let json = context.global.json.then_some("--json");
+    let json = (context.global.json && !args.words.iter().any(|word| word == "--json"))
+        .then_some("--json");
     let vulkan = swarm::vulkan_environment();
     let why = Command::new(&program).args(&args.words).args(json).envs(vulkan).exec();
     Err(CliError::new(exit::FAILURE, name, format!("{}: {why}", program.display()))

@@ -139,7 +139,7 @@ pub(crate) fn not_running(project: &Project) -> CliError {
         "not-running",
         format!("swarm \"{}\" in {} does not run", project.name, project.folder.display()),
     )
-    .hint("runtime up starts it")
+    .hint(project.neighbours_hint().unwrap_or_else(|| "runtime up starts it".into()))
 }
 
 /// An error that the supervisor answered with.

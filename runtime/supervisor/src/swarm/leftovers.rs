@@ -18,6 +18,14 @@ use crate::view::error::CliError;
 /// Time that processes of a killed supervisor have to end by themselves.
 const END_NS_MAX: u64 = 10_000_000_000;
 
+/// Whether there is anything of a swarm but the lock.
+pub(super) fn any(project: &Project) -> bool {
+    let entries =
+        |folder: &std::path::Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut all = entries(&project.run_dir).chain(entries(&project.loan_dir));
+    all.any(|entry| entry.path() != project.lock_path())
+}
+
 /// Ends processes that a killed supervisor left, then removes the folders. The caller holds the lock.
 pub(super) fn clean(project: &Project) -> Result<(), CliError> {
     if let Ok(text) = std::fs::read_to_string(project.processes_path()) {

@@ -325,9 +325,11 @@ pub(crate) fn clean_leftovers(project: &Project) -> Result<bool, CliError> {
     let Some(_lock) = LockFile::acquire(&project.lock_path()).map_err(os_error)? else {
         return Ok(false);
     };
+    // A folder with nothing in it but the lock was only looked at.
+    let found = leftovers::any(project);
     leftovers::clean(project)?;
     leftovers::remove(project);
-    Ok(true)
+    Ok(found)
 }
 
 fn take_lock(project: &Project) -> Result<LockFile, CliError> {
