@@ -324,17 +324,7 @@ impl Engine {
 
     /// What a user should know about the recordings: constant columns, samples that are missing.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        for source in &self.sources {
-            let Some(drive) = source.drive() else { continue };
-            let name = source.name();
-            notes.extend(drive.note().map(|note| format!("source \"{name}\": {note}")));
-            if drive.missing() > 0 {
-                let (count, column) = (drive.missing(), drive.column());
-                notes.push(format!("source \"{name}\": {count} samples of \"{column}\" are missing and interpolated"));
-            }
-        }
-        notes
+        self.sources.iter().flat_map(Source::notes).collect()
     }
 
     /// Cells along x.

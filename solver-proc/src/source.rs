@@ -140,6 +140,16 @@ impl Source {
         &self.name
     }
 
+    /// What a user should know about its recording: a constant column, samples that are missing.
+    pub fn notes(&self) -> Vec<String> {
+        let Some(drive) = self.drive() else { return Vec::new() };
+        let (count, column) = (drive.missing(), drive.column());
+        let missing = (count > 0)
+            .then(|| format!("{count} samples of \"{column}\" are missing and interpolated"));
+        let notes = drive.note().map(str::to_owned).into_iter().chain(missing);
+        notes.map(|note| format!("source \"{}\": {note}", self.name)).collect()
+    }
+
     /// Its recording, if it has one.
     pub fn drive(&self) -> Option<&Drive> {
         match &self.signal {

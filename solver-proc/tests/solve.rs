@@ -157,7 +157,13 @@ fn a_recording_acts_as_what_it_records() {
     let run = format!("--init u0.npy --boundary absorbing --dt {dt} --steps 200 --source at=20:20");
     let phase = std::f64::consts::FRAC_PI_2;
     solved(folder, &format!("{run},frequency={frequency},phase={phase} --out computed.npy"));
-    solved(folder, &format!("{run},csv=signal.csv,column=x --out recorded.npy"));
+    let told = solved(folder, &format!("{run},csv=signal.csv,column=x --out recorded.npy"));
+    assert_eq!(told["notes"], serde_json::json!([]));
+    // What is not there is filled in, and told.
+    std::fs::write(folder.join("gaps.csv"), "x,y\n1,1\n,2\ninf,3\n4,4\n").unwrap();
+    let told = solved(folder, &format!("{run},csv=gaps.csv,column=x"));
+    let note = told["notes"][0].as_str().unwrap();
+    assert!(note.contains("2 samples of \"x\" are missing and interpolated"), "{note}");
     let field =
         |name: &str| Array::read_field(&folder.join(name)).unwrap().1.cast::<f64>().unwrap();
     let (computed, recorded) = (field("computed.npy"), field("recorded.npy"));

@@ -130,7 +130,7 @@ pub fn parse_threshold(text: &str) -> Result<ThresholdSpec, String> {
     }
     match number(text) {
         Some(value) if value > f64::from(f32::MAX) => {
-            Err(format!("{value} is beyond single precision"))
+            Err(format!("`{text}` is beyond single precision"))
         }
         Some(value) if value >= 0.0 => Ok(ThresholdSpec::Value(value)),
         Some(value) => Err(format!("{value} is below 0, but |u| never is")),

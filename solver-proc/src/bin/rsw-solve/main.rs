@@ -21,7 +21,19 @@ use options::Options;
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            let text = error.to_string();
+            let (message, _) = text.split_once("\n\nUsage:").unwrap_or((&text, ""));
+            let message = message.trim_start_matches("error: ").trim();
+            rsw_os::process::note(
+                json!({"error": {"code": "usage", "message": message, "hint": "runtime solve --help"}}),
+            );
+            return ExitCode::from(exit::USAGE);
+        }
+        Err(error) => error.exit(),
+    };
     let told = solve::run(&options)
         .and_then(|summary| tell(&if options.json { summary.json() } else { summary.text() }));
     match told {

@@ -41,6 +41,8 @@ pub(crate) struct Summary {
     kernel: String,
     energy: [f64; 2],
     max_abs: f64,
+    /// What a user should know about the recordings.
+    notes: Vec<String>,
 }
 
 impl Summary {
@@ -64,16 +66,17 @@ impl Summary {
             "energy_first": self.energy[0],
             "energy_last": self.energy[1],
             "max_abs": self.max_abs,
+            "notes": self.notes,
         })
         .to_string()
     }
 
-    /// The same in two lines.
+    /// The same in two lines, and one for each note.
     pub(crate) fn text(&self) -> String {
         let [nx, ny] = self.size;
         format!(
             "{nx} x {ny}, {} steps of {} (Courant number {:.4} of at most 1) in {:.3} s: {:.3} Gcell/s, {}\n\
-             energy {:.9e} first, {:.9e} last; largest |u| {:.6e}",
+             energy {:.9e} first, {:.9e} last; largest |u| {:.6e}{}",
             self.steps,
             self.dt,
             self.courant,
@@ -83,6 +86,7 @@ impl Summary {
             self.energy[0],
             self.energy[1],
             self.max_abs,
+            self.notes.iter().map(|note| format!("\n{note}")).collect::<String>(),
         )
     }
 }
@@ -232,6 +236,7 @@ fn solve<'a, T: Real>(
         kernel,
         energy: [first, meter.measure(&run.wave, workers)],
         max_abs: run.wave.magnitude(workers),
+        notes: run.sources.iter().flat_map(Source::notes).collect(),
     })
 }
 
