@@ -1,6 +1,7 @@
 //! Which swarm of a folder is meant, however it is named, spelled or described by now; and what must not be touched.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use rsw_schemas::exit;
@@ -84,6 +85,15 @@ fn a_built_in_agent_has_the_name_that_it_was_given() {
         let mut all = ps["processes"].as_array().expect("processes").iter();
         all.any(|process| process["name"] == "mine")
     });
+    let script = place.write("agent.sh", "#!/bin/sh\necho it runs\n");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).expect("its mode");
+    let refused = place.run(&["run", "./agent.sh"]);
+    assert_eq!(refused.code, i32::from(exit::PERMISSION), "{}", refused.stderr);
+    assert!(refused.stderr.contains("it is a script"), "{}", refused.stderr);
+    let folder = place.folder();
+    let folder = folder.to_str().expect("text");
+    let done = place.ok(&["run", "--read", folder, "--", "sh", "agent.sh"]);
+    assert!(done.stdout.contains("it runs"), "{}", done.stdout);
     place.ok(&["down"]);
     agent.wait().expect("its end");
 }

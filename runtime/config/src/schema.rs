@@ -131,8 +131,6 @@ pub(crate) const SECTIONS: &[Section] = &[
 
 /// Lengths, and speeds: their squares, and those of their quotients, are numbers.
 const LENGTH: Kind = Kind::Within(1e-30, 1e30);
-/// What fields are measured in: its square is one of single precision.
-const SCALE: Kind = Kind::Within(1e-12, 1e12);
 
 const FIELD: &[Key] = &[
     key("size", Kind::Pair(&SIDE), "cells along x and y, each from 1 to 32768, such as [256, 256]"),
@@ -183,14 +181,14 @@ const METRICS: &[Key] = &[
     key("box_max", Kind::Auto(&SIDE), "\"auto\", or cells above box_min"),
     key("tile", Kind::Pow2(4, SIDE_MAX as u64), "a power of two from 4 cells"),
     key("window", Kind::Odd(1, 1023), "an odd number of cells up to 1023"),
-    key("a_ref", SCALE, "a number from 1e-12 to 1e12"),
-    key("s0", SCALE, "a standard deviation from 1e-12 to 1e12"),
+    key("a_ref", Kind::Within(1e-12, 1e12), "a number from 1e-12 to 1e12"),
+    key("s0", Kind::Positive, "a standard deviation above 0"),
     key("gain", Kind::Word(&["rms", "abs", "envelope"]), "rms, abs or envelope"),
     key("coherence", Kind::Word(&["bounded", "raw"]), "bounded or raw"),
     key("coherence_eps", Kind::Within(1e-30, 1e12), "a number from 1e-30 to 1e12"),
     key("dwell", Kind::Word(&["leaky", "sojourn"]), "leaky or sojourn"),
     key("dwell_lambda", Kind::Positive, "ticks above 0"),
-    key("dwell_a0", SCALE, "a number from 1e-12 to 1e12"),
+    key("dwell_a0", Kind::Positive, "a number above 0"),
     key("dwell_s_min", Kind::UpTo(1.0), "a similarity from 0 to 1"),
     key("dwell_theta", Kind::UpTo(f64::MAX), "a number from 0"),
     key("envelope_ticks", Kind::Positive, "ticks above 0"),

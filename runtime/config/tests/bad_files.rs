@@ -173,7 +173,7 @@ fn values_of_the_wrong_type_or_outside_their_range() {
         ),
         (
             "[metrics]\nthreshold = \"q:2\"",
-            "2:13: metrics.threshold: `2` is not a quantile between 0 and 1; \
+            "2:13: metrics.threshold: `2` is not a quantile from 0 to 1; \
              a number from 0, or a quantile such as \"q:0.75\""
                 .into(),
         ),

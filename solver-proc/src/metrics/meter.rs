@@ -561,14 +561,13 @@ fn ranges(nx: usize, ny: usize, section: &MetricsSection) -> (Option<BoxRange>, 
 fn check(section: &MetricsSection, tick_seconds: f64) -> Result<(), MetricsError> {
     // As the swarm file has them: what is beyond is no number in single precision.
     let positive = (f64::MIN_POSITIVE..=f64::MAX, "positive and finite");
-    let scale = (1e-12..=1e12, "from 1e-12 to 1e12");
     let numbers = [
         ("tau0", section.tau0, (1e-30..=1e30, "from 1e-30 to 1e30")),
-        ("a_ref", section.a_ref, scale.clone()),
-        ("s0", section.s0, scale.clone()),
+        ("a_ref", section.a_ref, (1e-12..=1e12, "from 1e-12 to 1e12")),
+        ("s0", section.s0, positive.clone()),
         ("coherence_eps", section.coherence_eps, (1e-30..=1e12, "from 1e-30 to 1e12")),
         ("dwell_lambda", section.dwell_lambda, positive.clone()),
-        ("dwell_a0", section.dwell_a0, scale),
+        ("dwell_a0", section.dwell_a0, positive.clone()),
         ("envelope_ticks", section.envelope_ticks, positive.clone()),
         ("tick_seconds", tick_seconds, positive),
         ("alpha", section.alpha, (0.0..=1e12, "from 0 to 1e12")),

@@ -43,6 +43,8 @@ pub(super) fn run(args: &Args, links: &mut Links) -> Result<(), KernelError> {
         previous_tick: origin.previous_tick,
     };
     let mut publisher = Publisher::new(&topology, plane, args.generation);
+    // One that ends before its next tick has been there all the same.
+    publisher.begin_at(origin.resumed_tick);
     publisher.generation(&Generation {
         generation: args.generation,
         first_sequence: origin.first_sequence,

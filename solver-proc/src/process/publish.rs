@@ -80,6 +80,11 @@ impl Publisher {
         }
     }
 
+    /// The tick from which this generation goes on: what its plane says until there is another.
+    pub(super) fn begin_at(&self, tick: u64) {
+        self.plane.control.set_tick(tick);
+    }
+
     /// A sign of life.
     pub(super) fn beat(&self) {
         self.plane.control.beat(mono_ns());

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{PipeReader, PipeWriter};
+use std::io::{PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -81,12 +81,17 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
         stdout: Stdio::from(stdout),
         stderr: Stdio::from(stderr),
     };
+    let script = is_script(&launch.program);
     let launched = launch.spawn().map_err(|error| swarm::launch_error(&name, error))?;
     // From now on it is the program's alone: its end is seen as the agent's.
     drop(socket);
     launched.wait_applied().map_err(|error| {
-        CliError::new(exit::PERMISSION, "sandbox", error.to_string())
-            .hint("`runtime doctor` says what this machine lacks")
+        let hint = match script {
+            // Its interpreter would be confined with it, and may read neither.
+            true => "it is a script: name its interpreter, and let that read it: --read FOLDER -- sh FOLDER/SCRIPT",
+            false => "`runtime doctor` says what this machine lacks",
+        };
+        CliError::new(exit::PERMISSION, "sandbox", error.to_string()).hint(hint)
     })?;
     let relays = [relay(said, std::io::stdout())?, relay(complained, std::io::stderr())?];
     let (ended, asked) = wait(&launched, signals)?;
@@ -99,6 +104,12 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
         );
     }
     Ok(code_of(ended))
+}
+
+/// Whether the kernel would start another program for it.
+fn is_script(program: &Path) -> bool {
+    let mut first = [0; 2];
+    File::open(program).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *b"#!"
 }
 
 fn pipe() -> Result<(PipeReader, PipeWriter), CliError> {
