@@ -349,7 +349,7 @@ fn a_disc_reaches_around_a_periodic_field() {
 }
 
 /// A step at the limit of stability stays at it in single precision. What is looked at is the field around its mean: where edges
-/// hold nothing the mean drifts with the rounding errors, at any step.
+/// hold nothing the mean drifts with the rounding errors, at any step, in a million of them not yet so far that they matter.
 #[test]
 fn the_largest_step_is_stable_in_single_precision() {
     let folder = tempfile::tempdir().unwrap();

@@ -54,7 +54,16 @@ fn a_swarm_outlives_the_errors_of_its_file() {
             let done = place.ok(verb);
             assert!(done.stderr.contains("runtime validate"), "{verb:?}: {}", done.stderr);
         }
-        assert_eq!(place.run(&["-p", "none", "ps"]).code, i32::from(exit::CONFIG));
+        // Whatever leaves a doubt is an error: another name, another file, none at all.
+        place.write("other.toml", "[swarm]\nname = \"other\"\n[field]\nwave_sped = 1\n");
+        for words in [
+            &["-p", "none", "down"][..],
+            &["-f", "other.toml", "down"],
+            &["-f", "nowhere", "down"],
+            &["--set", "field.sze=3", "down"],
+        ] {
+            assert_eq!(place.run(words).code, i32::from(exit::CONFIG), "{words:?}");
+        }
         assert_eq!(place.run(&["validate"]).code, i32::from(exit::CONFIG));
     }
     assert_eq!(place.json(&["down"])["stopped"], true);

@@ -26,6 +26,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) missing: u64,
+    /// The line of the first that is.
+    pub(crate) first_missing: u64,
     numbers: u64,
     words: u64,
     first_word: Option<(u64, String)>,
@@ -46,6 +48,7 @@ impl Column {
         Self {
             name: name.into(),
             missing: 0,
+            first_missing: 0,
             numbers: 0,
             words: 0,
             first_word: None,
@@ -62,7 +65,7 @@ impl Column {
     /// Takes one trimmed cell.
     pub(crate) fn add(&mut self, line: u64, cell: &str) {
         if is_missing(cell) {
-            self.missing += 1;
+            self.miss(line);
         } else if let Ok(number) = cell.parse::<f64>() {
             self.add_number(line, number, cell);
         } else if self.times_possible
@@ -79,7 +82,7 @@ impl Column {
 
     fn add_number(&mut self, line: u64, number: f64, cell: &str) {
         if !number.is_finite() {
-            self.missing += 1;
+            self.miss(line);
             return;
         }
         if self.times_possible {
@@ -96,6 +99,13 @@ impl Column {
         self.min = self.min.min(number);
         self.max = self.max.max(number);
         self.binary &= number == 0.0 || number == 1.0;
+    }
+
+    fn miss(&mut self, line: u64) {
+        if self.missing == 0 {
+            self.first_missing = line;
+        }
+        self.missing += 1;
     }
 
     fn add_time(&mut self, line: u64, time_ns: i64) {
@@ -117,7 +127,9 @@ impl Column {
     }
 
     pub(crate) fn verdict(&mut self) -> Verdict {
-        if self.times_possible && self.times_ns.len() > 1 {
+        // Marks, under whatever name: beyond two rows no time has two values.
+        let marks = self.binary && self.numbers > 2;
+        if self.times_possible && self.times_ns.len() > 1 && !marks {
             return match self.backwards {
                 Some(line) => Verdict::Backwards { line, numbers: self.numbers > 0 },
                 None => Verdict::Time,
@@ -197,6 +209,10 @@ mod tests {
         assert_eq!(is("when", &["2024-01-01 00:00:00", "soon"]), "text");
         assert_eq!(is("time_ms", &["0", "15", "31"]), "time");
         assert_eq!(is("time", &["3", "2", "1"]), "backwards");
+        assert_eq!(is("t", &["0", "1", "0"]), "binary");
+        assert_eq!(is("t", &["0", "0", "1", "1"]), "binary");
+        assert_eq!(is("t", &["0", "1"]), "time");
+        assert_eq!(is("date", &["20240101", "20240102"]), "signal");
         assert_eq!(is("when", &["2024-01-01T00:00:01Z", "2024-01-01"]), "dates backwards");
         assert_eq!(is("x", &["1", "2", "3"]), "signal");
     }

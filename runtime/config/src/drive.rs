@@ -142,7 +142,6 @@ fn check_header(path: &Path, columns: &[Column]) -> Result<(), Vec<Diagnostic>> 
 fn judge(path: &Path, columns: Vec<Column>, rows: u64) -> Result<DriveSummary, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let mut period_ns = None;
-    let mut time_found = false;
     let mut used: Vec<String> = OURS.map(str::to_owned).into();
     let mut unique = |name: &str| {
         let plain = plain_name(name, "column");
@@ -164,12 +163,29 @@ fn judge(path: &Path, columns: Vec<Column>, rows: u64) -> Result<DriveSummary, V
             (column, verdict)
         })
         .collect();
-    let has_time = verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Time));
-    for (column, verdict) in verdicts {
+    // The first in which time goes on, else the first.
+    let is_time = |verdict: &Verdict| matches!(verdict, Verdict::Time);
+    let goes_on =
+        |(column, verdict): &(Column, Verdict)| is_time(verdict) && column.period_ns().is_some();
+    let time = verdicts.iter().position(goes_on);
+    let time = time.or_else(|| verdicts.iter().position(|(_, verdict)| is_time(verdict)));
+    let has_time = time.is_some();
+    for (index, (column, verdict)) in verdicts.into_iter().enumerate() {
         let taken = match verdict {
-            Verdict::Time if time_found => Taken::Ignored("a second column of times"),
+            Verdict::Time if time != Some(index) => Taken::Ignored("a second column of times"),
+            Verdict::Time if column.missing > 0 => {
+                let line = column.first_missing;
+                let help = "give every row its time, or leave the column out: a row is then a tick";
+                errors.push(Diagnostic {
+                    file: None,
+                    span: None,
+                    key: column.name.clone(),
+                    message: format!("{} line {line}: a time is missing", path.display()),
+                    help: Some(help.into()),
+                });
+                continue;
+            }
             Verdict::Time => {
-                time_found = true;
                 period_ns = column.period_ns();
                 if period_ns.is_some_and(|period_ns| period_ns.saturating_mul(rows) > SPAN_NS_MAX) {
                     errors.push(too_long(&column.name));

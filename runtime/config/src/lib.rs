@@ -18,7 +18,7 @@ mod load;
 pub use load::{FILE_NAME, Loaded, Source, load};
 
 mod resolve;
-pub use resolve::{plane_bytes_estimate, resolve};
+pub use resolve::{name_in, plane_bytes_estimate, resolve};
 
 mod effective;
 pub use effective::effective_toml;

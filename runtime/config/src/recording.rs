@@ -9,7 +9,7 @@ const MISSING: [&str; 5] = ["na", "n/a", "nan", "null", "none"];
 /// Ends of a name that tell the unit of its numbers, and that unit in nanoseconds.
 const UNITS_NS: [(&str, f64); 4] = [("_ns", 1.0), ("_us", 1e3), ("_ms", 1e6), ("_s", 1e9)];
 /// Names, without such an end, under which numbers may be times.
-const TIMES: [&str; 8] = ["t", "ts", "time", "timestamp", "date", "datetime", "epoch", "seconds"];
+const TIMES: [&str; 7] = ["t", "ts", "time", "timestamp", "datetime", "epoch", "seconds"];
 
 /// Whether a trimmed cell stands for a missing sample: nothing, `nan`, `na`, `n/a`, `null` or `none`.
 pub fn is_missing(cell: &str) -> bool {
@@ -17,7 +17,7 @@ pub fn is_missing(cell: &str) -> bool {
 }
 
 /// Whether a column of plain numbers may be taken for time because of its name: `t`, `ts`, `time`, `timestamp`,
-/// `date`, `datetime`, `epoch` or `seconds`, with or without a unit (`time_ms`).
+/// `datetime`, `epoch` or `seconds`, with or without a unit (`time_ms`). Numbers under `date` are days, such as 20240131.
 pub fn is_time_name(column: &str) -> bool {
     let name = column.to_ascii_lowercase();
     let stem = UNITS_NS.iter().find_map(|(end, _)| name.strip_suffix(end));
@@ -63,11 +63,12 @@ mod tests {
 
     #[test]
     fn names_of_times() {
-        for name in ["t", "Time", "time_ms", "epoch", "epoch_s", "seconds", "timestamp_us", "date"]
+        for name in
+            ["t", "Time", "time_ms", "epoch", "epoch_s", "seconds", "timestamp_us", "datetime"]
         {
             assert!(is_time_name(name), "{name}");
         }
-        for name in ["temperature", "ms", "_ms", "time_min", "runtime"] {
+        for name in ["temperature", "date", "ms", "_ms", "time_min", "runtime"] {
             assert!(!is_time_name(name), "{name}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::size_of;
+use std::path::Path;
 
 use rsw_schemas::event::Slot;
 use rsw_schemas::field::FrameHeader;
@@ -15,6 +16,19 @@ use crate::words::plain_name;
 
 /// Courant number of `dt = "auto"`: room for rounding, and still little dispersion.
 pub(crate) const AUTO_COURANT: f64 = 0.7;
+
+/// Name of the project that the text of a swarm file in `folder` describes, whatever else is wrong with it; `None` if it
+/// is no TOML.
+pub fn name_in(text: &str, folder: &Path) -> Option<String> {
+    let table = text.parse::<toml::Table>().ok()?;
+    let name = table.get("swarm").and_then(|swarm| swarm.get("name")?.as_str());
+    Some(name.map_or_else(|| name_of(folder), str::to_owned))
+}
+
+/// Name of a project that has none.
+fn name_of(folder: &Path) -> String {
+    plain_name(&folder.file_name().unwrap_or_default().to_string_lossy(), "swarm")
+}
 
 /// Decides everything that the configuration leaves open. Pure: the same input gives the same topology.
 pub fn resolve(loaded: &Loaded) -> Topology {
@@ -34,11 +48,7 @@ pub fn resolve(loaded: &Loaded) -> Topology {
         Auto::Auto => report_ticks(tick_period_ns),
         Auto::Set(ticks) => ticks,
     };
-    let folder_name = loaded.folder.file_name().map(|name| name.to_string_lossy());
-    let project = match &config.swarm.name {
-        Some(name) => name.clone(),
-        None => plain_name(&folder_name.unwrap_or_default(), "swarm"),
-    };
+    let project = config.swarm.name.clone().unwrap_or_else(|| name_of(&loaded.folder));
     let sources: Vec<NamedSource> = config
         .source
         .iter()

@@ -134,9 +134,13 @@ const LENGTH: Kind = Kind::Within(1e-30, 1e30);
 
 const FIELD: &[Key] = &[
     key("size", Kind::Pair(&SIDE), "cells along x and y, each from 1 to 32768, such as [256, 256]"),
-    key("spacing", Kind::Pair(&LENGTH), "dx and dy, both above 0, such as [1.0, 1.0]"),
+    key("spacing", Kind::Pair(&LENGTH), "dx and dy, from 1e-30 to 1e30, such as [1.0, 1.0]"),
     key("wave_speed", LENGTH, "a speed from 1e-30 to 1e30 in length units per time unit"),
-    key("dt", Kind::Auto(&Kind::Within(1e-100, 1e100)), "\"auto\", or a time step above 0"),
+    key(
+        "dt",
+        Kind::Auto(&Kind::Within(1e-100, 1e100)),
+        "\"auto\", or a time step from 1e-100 to 1e100",
+    ),
     key("damping", Kind::UpTo(1e6), "a rate from 0 in 1 per time unit"),
     key(
         "boundary",
@@ -225,7 +229,11 @@ const BAND: &[Key] = &[
     ),
     key("weight", Kind::UpTo(1e12), "a number from 0 to 1e12"),
     key("alpha", Kind::UpTo(1e12), "a number from 0 to 1e12"),
-    key("tau0", Kind::Auto(&Kind::Positive), "\"auto\", or a time above 0 in field seconds"),
+    key(
+        "tau0",
+        Kind::Auto(&Kind::Within(1e-30, 1e30)),
+        "\"auto\", or field seconds from 1e-30 to 1e30",
+    ),
     key("half", Kind::Positive, "a number from 1e-12 to 1e12"),
 ];
 

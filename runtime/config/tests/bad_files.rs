@@ -81,7 +81,7 @@ fn values_of_the_wrong_type_or_outside_their_range() {
         ),
         (
             "[field]\nspacing = [1.0, 0.0]",
-            "2:17: field.spacing: 0.0 is not above 0; dx and dy, both above 0, such as [1.0, 1.0]".into(),
+            "2:17: field.spacing: 0.0 is not above 0; dx and dy, from 1e-30 to 1e30, such as [1.0, 1.0]".into(),
         ),
         (
             "[field]\nwave_speed = -1",

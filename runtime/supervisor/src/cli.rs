@@ -355,8 +355,10 @@ pub(crate) fn words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     }
     for word in words[at + 1..].iter_mut().take_while(|word| *word != "--") {
         let cluster = word.to_str().and_then(|word| word.strip_prefix('-'));
-        if let Some(flags) = cluster.and_then(|flags| flags.strip_prefix('f')) {
-            *word = format!("-F{flags}").into();
+        if let Some((before, behind)) = cluster.and_then(|flags| flags.split_once('f'))
+            && before.chars().all(|flag| matches!(flag, 'q' | 'v'))
+        {
+            *word = format!("-{before}F{behind}").into();
         }
     }
     words
@@ -369,6 +371,10 @@ fn next_verb(words: &[OsString], mut at: usize) -> Option<usize> {
         match &*word {
             "--" => return None,
             flag if VALUED.contains(&flag) => at += 2,
+            // The last of several letters may be one that takes a value.
+            flag if !flag.starts_with("--") && flag.find(['f', 'p']) == Some(flag.len() - 1) => {
+                at += 2;
+            }
             flag if flag.starts_with('-') => at += 1,
             _ => return Some(at),
         }
@@ -457,6 +463,8 @@ mod tests {
         assert!(matches!(cli.verb, Verb::Events(Events::Tail(Tail { follow: true, .. }))));
         let cli = parse("runtime --set a=1 logs -fn 5");
         assert!(matches!(cli.verb, Verb::Logs(Logs { follow: true, lines: 5, .. })));
+        let cli = parse("runtime -qf a.toml logs -vf");
+        assert!(matches!(cli.verb, Verb::Logs(Logs { follow: true, .. })) && cli.global.quiet);
         assert_eq!(parse("runtime -p logs -f x ps").global.file, Some("x".into()));
         assert_eq!(parse("runtime -q events -p tail tail -f").global.project, Some("tail".into()));
         let Verb::Run(run) = parse("runtime run -- echo logs -f kernel").verb else { panic!() };

@@ -2,10 +2,14 @@
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::view::error::CliError;
 use rsw_attach::place;
 use rsw_schemas::exit;
+
+/// How long to look whether a swarm is there.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A project on this machine, for this user.
 #[derive(Debug, Clone)]
@@ -50,7 +54,8 @@ impl Project {
             Some(Self::new(name, folder))
         };
         let found = place::of_folder(folder).into_iter().filter_map(named);
-        found.filter(|project| project.control_path().exists()).collect()
+        let answers = |path: PathBuf| rsw_os::packet::connect_within(&path, LOOK).is_ok();
+        found.filter(|project| answers(project.control_path())).collect()
     }
 
     /// Where else one might look, if this does not run.

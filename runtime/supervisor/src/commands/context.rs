@@ -1,8 +1,9 @@
 //! What every verb starts from: flags, configuration, project, and how to print.
 
+use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rsw_config::{Loaded, Source};
 use rsw_os::OsError;
@@ -21,12 +22,14 @@ use crate::view::error::CliError;
 /// Flags, and what follows from them.
 pub(crate) struct Context {
     pub(crate) global: Global,
+    /// Whether it was said that the configuration has errors.
+    told: Cell<bool>,
 }
 
 impl Context {
     pub(crate) fn new(mut global: Global) -> Self {
         global.json |= super::up::in_background();
-        Self { global }
+        Self { global, told: Cell::new(false) }
     }
 
     /// Where the configuration comes from; `change` adds the flags of `up`.
@@ -43,8 +46,8 @@ impl Context {
         rsw_config::load(source).map_err(CliError::config)
     }
 
-    /// The project of this folder. A configuration with errors is none, unless there is no doubt which swarm of the
-    /// folder is meant: whatever its file says by now, what runs can be looked at and stopped.
+    /// The project of this folder. A file with errors describes none, unless there is no doubt which swarm is meant:
+    /// whatever it says by now, what runs can be looked at and stopped.
     pub(crate) fn project(&self) -> Result<Project, CliError> {
         let error = match self.load(|_| {}) {
             Ok(loaded) => {
@@ -53,30 +56,33 @@ impl Context {
             }
             Err(error) => error,
         };
-        let Some(folder) = self.folder() else { return Err(error) };
-        let mut running = Project::running_in(&folder);
-        running.retain(|project| {
-            self.global.project.as_ref().is_none_or(|name| *name == project.name)
-        });
-        match <[Project; 1]>::try_from(running) {
-            Ok([project]) => {
-                let name = &project.name;
-                self.note(&format!(
-                    "the configuration has errors, see runtime validate; this is about swarm \"{name}\", which runs"
-                ));
-                Ok(project)
-            }
-            Err(_) => Err(error),
+        let Some(project) = self.running() else { return Err(error) };
+        if !self.told.replace(true) {
+            let name = &project.name;
+            self.note(&format!(
+                "the configuration has errors, see runtime validate; this is about swarm \"{name}\", which runs"
+            ));
         }
+        Ok(project)
     }
 
-    /// The folder of the swarm file, or the working folder, as the configuration would have it.
-    fn folder(&self) -> Option<PathBuf> {
+    /// The swarm that runs in the folder of the swarm file and has the name that is given, or that the file has. Where it
+    /// cannot even be told that: the only one.
+    fn running(&self) -> Option<Project> {
+        if !self.global.set.is_empty() {
+            return None;
+        }
         let working = std::env::current_dir().ok()?;
-        let Some(file) = &self.global.file else { return Some(working) };
-        let path = working.join(file);
-        let folder = if path.is_dir() { path.as_path() } else { path.parent()? };
-        std::fs::canonicalize(folder).ok()
+        let mut file = working.join(self.global.file.as_deref().unwrap_or(Path::new("")));
+        if file.is_dir() {
+            file.push(rsw_config::FILE_NAME);
+        }
+        let text = std::fs::read_to_string(&file).ok()?;
+        let folder = std::fs::canonicalize(file.parent()?).ok()?;
+        let name = self.global.project.clone().or_else(|| rsw_config::name_in(&text, &folder));
+        let mut running = Project::running_in(&folder);
+        running.retain(|project| name.as_ref().is_none_or(|name| *name == project.name));
+        <[Project; 1]>::try_from(running).ok().map(|[project]| project)
     }
 
     /// A connection to the running swarm of this folder.

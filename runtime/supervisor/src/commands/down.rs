@@ -87,21 +87,27 @@ fn is_gone(project: &Project, deadline: Instant) -> bool {
 /// Removes what the recorder made, and the folder if nothing else is in it; returns whether there was anything. What is
 /// being recorded, perhaps by a swarm of another name, stays.
 fn purge(dir: &Path) -> Result<bool, CliError> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    files.retain(|path| {
-        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"agentdb."))
-    });
-    if files.is_empty() {
+    let files = || {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        let ours = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"agentdb."))
+        };
+        paths.filter(ours).collect::<Vec<PathBuf>>()
+    };
+    if files().is_empty() {
         return Ok(false);
     }
-    let lock = LockFile::acquire(&dir.join(RECORDING_LOCK)).map_err(swarm::os_error)?;
+    let lock_path = dir.join(RECORDING_LOCK);
+    let lock = LockFile::acquire(&lock_path).map_err(swarm::os_error)?;
     let Some(_lock) = lock else {
         let words = format!("{} is being recorded: nothing was removed", dir.display());
         return Err(CliError::new(exit::CONFLICT, "purge", words)
             .hint("stop the swarm that records there: runtime -p NAME down"));
     };
-    for path in files {
+    // The lock goes last: from then on the folder may be somebody else's.
+    let held = files().into_iter().filter(|path| *path != lock_path);
+    for path in held.chain([lock_path.clone()]) {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 let words = format!("{}: {error}", path.display());
@@ -112,7 +118,6 @@ fn purge(dir: &Path) -> Result<bool, CliError> {
             _ => {}
         }
     }
-    let _ = std::fs::remove_file(dir.join(RECORDING_LOCK));
     let _ = std::fs::remove_dir(dir);
     Ok(true)
 }

@@ -68,29 +68,43 @@ pub(super) fn run(context: &Context, args: &Logs) -> Result<u8, CliError> {
 
 /// A line of a log.
 struct Line {
-    /// When it was printed.
-    time: Timestamp,
+    /// When it was printed, if that is known.
+    time: Option<Timestamp>,
+    /// That, or the time of the line before.
+    place: Option<Timestamp>,
     words: String,
 }
 
-impl Line {
-    /// From what the supervisor wrote: seconds since 1970 with three decimals, a blank, the words.
-    fn parse(text: &str) -> Option<Self> {
-        let (time, words) = text.split_once(' ').unwrap_or((text, ""));
-        let (seconds, millis) = time.split_once('.')?;
-        let millis =
-            seconds.parse::<i64>().ok()?.checked_mul(1000)? + millis.parse::<i64>().ok()?;
-        Some(Self { time: Timestamp::from_millisecond(millis).ok()?, words: words.to_owned() })
-    }
+/// Lines as the supervisor wrote them: seconds since 1970 with three decimals, a blank, the words. What it said itself,
+/// in the background, has no times.
+fn parse(text: &str) -> Vec<Line> {
+    let mut place = None;
+    let line = |line: &str| {
+        let (time, words) = match timed(line) {
+            Some((time, words)) => (Some(time), words),
+            None => (None, line),
+        };
+        place = time.or(place);
+        Line { time, place, words: words.to_owned() }
+    };
+    text.lines().map(line).collect()
+}
+
+fn timed(line: &str) -> Option<(Timestamp, &str)> {
+    let (time, words) = line.split_once(' ').unwrap_or((line, ""));
+    let (seconds, millis) = time.split_once('.').filter(|(_, millis)| millis.len() == 3)?;
+    let millis = seconds.parse::<i64>().ok()?.checked_mul(1000)? + millis.parse::<i64>().ok()?;
+    Some((Timestamp::from_millisecond(millis).ok()?, words))
 }
 
 /// Lines of several processes, in the order of time.
 fn print(context: &Context, width: usize, mut lines: Vec<(&str, Line)>) {
-    lines.sort_by_key(|(_, line)| line.time);
-    for (name, Line { time, words }) in lines {
-        let time = format!("{time:.3}");
+    lines.sort_by_key(|(_, line)| line.place);
+    for (name, Line { time, words, .. }) in lines {
+        let time = time.map(|time| format!("{time:.3}"));
         let document = json!({"name": name, "time": time, "line": words});
-        context.print_json_or(&document, &format!("{name:width$} | {time} {words}"));
+        let time = time.map(|time| time + " ").unwrap_or_default();
+        context.print_json_or(&document, &format!("{name:width$} | {time}{words}"));
     }
 }
 
@@ -98,8 +112,14 @@ fn print(context: &Context, width: usize, mut lines: Vec<(&str, Line)>) {
 fn last_lines(path: &Path, count: usize) -> (Vec<Line>, u64) {
     let tail = |path: &Path| {
         let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let mut offset = size.saturating_sub(TAIL_BYTES);
-        (new_lines(path, &mut offset), offset)
+        let begin = size.saturating_sub(TAIL_BYTES);
+        let mut offset = begin;
+        let mut lines = new_lines(path, &mut offset);
+        if begin > 0 && !lines.is_empty() {
+            // The end of one that began further up.
+            lines.remove(0);
+        }
+        (lines, offset)
     };
     let (mut lines, end) = tail(path);
     if lines.len() < count {
@@ -123,8 +143,7 @@ fn new_lines(path: &Path, offset: &mut u64) -> Vec<Line> {
     }
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     *offset += whole as u64;
-    // What has no time is the end of a line that began further up.
-    String::from_utf8_lossy(&bytes[..whole]).lines().filter_map(Line::parse).collect()
+    parse(&String::from_utf8_lossy(&bytes[..whole]))
 }
 
 #[cfg(test)]
@@ -137,16 +156,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.log");
         std::fs::write(path.with_extension("log.1"), "1.000 old\n2.500 b\n").expect("a file");
-        std::fs::write(&path, "3.000 c  d\n4.000 \n5.000 half").expect("a file");
-        let (lines, end) = last_lines(&path, 3);
+        std::fs::write(&path, "3.000 c  d\n4.000 \nraw\n5.000 half").expect("a file");
+        let (lines, end) = last_lines(&path, 4);
         let words: Vec<&str> = lines.iter().map(|line| line.words.as_str()).collect();
-        assert_eq!((words, end), (vec!["b", "c  d", ""], 18));
-        assert_eq!(format!("{:.3}", lines[0].time), "1970-01-01T00:00:02.500Z");
+        assert_eq!((words, end), (vec!["b", "c  d", "", "raw"], 22));
+        assert_eq!(format!("{:.3}", lines[0].time.expect("a time")), "1970-01-01T00:00:02.500Z");
+        assert_eq!((lines[3].time, lines[3].place), (None, lines[2].time));
 
         let long = "7.000 x\n".repeat(1 << 18);
         std::fs::write(&path, &long).expect("a file");
         let (lines, end) = last_lines(&path, usize::MAX);
         assert_eq!(end, long.len() as u64);
-        assert!(lines.len() as u64 <= TAIL_BYTES / 8 + 2, "{}", lines.len());
+        assert!(lines.len() as u64 <= TAIL_BYTES / 8 + 1, "{}", lines.len());
     }
 }

@@ -40,7 +40,10 @@ pub(super) fn run(context: &Context, args: &Run) -> Result<u8, CliError> {
     let name = args.name.clone().unwrap_or_else(|| name_of(&program));
     let mut env = environment(&args.env)?;
     env.insert("RSW_AGENT_NAME".into(), name.clone().into());
-    if is_ours && !words.iter().any(|word| word == "--name") {
+    let names_itself = words
+        .iter()
+        .any(|word| word == "--name" || word.as_encoded_bytes().starts_with(b"--name="));
+    if is_ours && !names_itself {
         words.extend(["--name".into(), name.clone().into()]);
     }
     let isolation = match args.isolation {
