@@ -9,7 +9,8 @@
 //! the work), [`wave`] (the scheme, one step at a time), `stencil` (one cell of it), `tile` (several steps at a
 //! time), `boundary`, [`feedback`], [`source`] and [`drive`] (what feeds it), [`energy`], [`metrics`] (what is
 //! measured), [`gpu`] (all of that elsewhere), [`engine`] (one tick of all of it), `checkpoint` (what it saves);
-//! and, for whoever makes fields, [`npy`] (from and to files) and [`room`] (is there memory for them).
+//! and, for whoever makes fields, [`npy`] (from and to files), [`room`] (is there memory for them)
+//! and [`command`] (how a program says so).
 
 #![forbid(unsafe_code)]
 // It panics once nobody reads it: `rsw_os::process::note` does not.
@@ -44,6 +45,8 @@ pub mod engine;
 mod checkpoint;
 
 pub mod npy;
+
+pub mod command;
 
 pub mod room;
 

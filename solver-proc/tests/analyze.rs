@@ -384,3 +384,14 @@ fn a_field_beyond_memory_is_refused_in_words() {
         assert!(told.contains(&format!("{words} of memory are needed")), "{told}");
     }
 }
+
+/// Under --json mistakes with the options are documents, too, and name what is missing.
+#[test]
+fn usage_errors_are_documents() {
+    let output = analyze(Path::new("."), "--json");
+    assert_eq!(output.status.code(), Some(2));
+    let told: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(told["error"]["code"], "usage");
+    assert!(told["error"]["message"].as_str().unwrap().contains("FIELD.npy"), "{told}");
+    assert_eq!(told["error"]["hint"], "runtime analyze --help");
+}

@@ -385,3 +385,14 @@ fn a_disc_beyond_memory_is_refused_in_words() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("source") && told.contains("bytes of memory are needed"), "{told}");
 }
+
+/// Under --json mistakes with the options are documents, too, and name what is missing.
+#[test]
+fn usage_errors_are_documents() {
+    let output = solve(Path::new("."), "--json --steps 1");
+    assert_eq!(output.status.code(), Some(2));
+    let told: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(told["error"]["code"], "usage");
+    assert!(told["error"]["message"].as_str().unwrap().contains("--init"), "{told}");
+    assert_eq!(told["error"]["hint"], "runtime solve --help");
+}
